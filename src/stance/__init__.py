@@ -1,0 +1,60 @@
+"""Claim type and attribution certainty of Indonesian news, sentence by sentence.
+
+from stance import Predictor
+
+predictor = Predictor()
+for sentence in predictor.analyze("Kirby mengonfirmasi kabar itu. Pyongyang membantah."):
+    print(sentence.text, sentence.labels)
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stance.bundle import Bundle
+    from stance.errors import BundleError, ConfigError, DataError, InputError, StanceError
+    from stance.predictor import Predictor
+    from stance.results import HeadPrediction, Prediction, SentencePrediction
+    from stance.sentences import Sentence, split_sentences
+
+__version__ = "0.1.0"
+
+# Loaded when first asked for (PEP 562), so that `stance --help` does not pay for onnxruntime.
+_HOMES = {
+    "Bundle": "stance.bundle",
+    "BundleError": "stance.errors",
+    "ConfigError": "stance.errors",
+    "DataError": "stance.errors",
+    "HeadPrediction": "stance.results",
+    "InputError": "stance.errors",
+    "Prediction": "stance.results",
+    "Predictor": "stance.predictor",
+    "Sentence": "stance.sentences",
+    "SentencePrediction": "stance.results",
+    "StanceError": "stance.errors",
+    "split_sentences": "stance.sentences",
+}
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "ConfigError",
+    "DataError",
+    "HeadPrediction",
+    "InputError",
+    "Prediction",
+    "Predictor",
+    "Sentence",
+    "SentencePrediction",
+    "StanceError",
+    "__version__",
+    "split_sentences",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stance' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

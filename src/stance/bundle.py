@@ -1,0 +1,184 @@
+"""The bundle: a folder that is the whole contract between training and inference.
+
+`model.onnx` (all heads in one graph), `tokenizer.json`, `bundle.json` (this module's `Bundle`) and
+`README.md` (the model card). Training writes bundles; everything else only reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stance.errors import BundleError
+from stance.results import HeadPrediction
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+MODEL = "model.onnx"
+TOKENIZER = "tokenizer.json"
+CARD = "README.md"
+
+MAX_MANIFEST_BYTES = 4 << 20
+MAX_FILE_BYTES = 2 << 30  # the limit of a protobuf file, so of any graph without external data
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """One classification task: `labels` in the order of the graph's output of the same name.
+
+    `merge` maps a fine label to the one that is reported in its place; probabilities are added.
+    `temperature` divides the logits before the softmax (Guo et al. 2017).
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    merge: Mapping[str, str] = field(default_factory=dict)
+    temperature: float = 1.0
+
+    def reported(self, label: str) -> str:
+        """The label that is reported for a fine one."""
+        return self.merge.get(label, label)
+
+    @property
+    def reported_labels(self) -> tuple[str, ...]:
+        """The labels left after merging, in order of first appearance."""
+        return tuple(dict.fromkeys(self.reported(label) for label in self.labels))
+
+    def read_out(self, logits: np.ndarray) -> HeadPrediction:
+        """Logits of one text, shape (labels,), to calibrated probabilities and a label."""
+        scaled = logits.astype(np.float64) / self.temperature
+        exponentials = np.exp(scaled - scaled.max())
+        fine = dict(zip(self.labels, exponentials / exponentials.sum(), strict=True))
+        probabilities = dict.fromkeys(self.reported_labels, 0.0)
+        for label, probability in fine.items():
+            probabilities[self.reported(label)] += float(probability)
+        best = max(probabilities, key=probabilities.__getitem__)
+        # The fine label is looked for inside the reported one, so that they never contradict.
+        inside = [label for label in self.labels if self.reported(label) == best]
+        fine_label = max(inside, key=fine.__getitem__)
+        return HeadPrediction(best, probabilities[best], probabilities, fine_label)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A manifest, typed. `path` is the folder it was read from.
+
+    `provenance` (base, config, data, versions) and `metrics` are for people and reports: nothing
+    in inference depends on them.
+    """
+
+    path: Path
+    heads: tuple[Head, ...]
+    max_length: int
+    files: Mapping[str, str]
+    provenance: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, path: str | Path) -> Bundle:
+        """Read and verify a bundle folder.
+
+        Raises:
+            BundleError: the folder, the manifest or a listed file is missing, a file's sha256
+                differs from the manifest's, or the manifest is not of this format.
+        """
+        folder = Path(path)
+        manifest = folder / MANIFEST
+        if not manifest.is_file():
+            raise BundleError(f"no bundle at {folder}: {MANIFEST} is missing; check the path")
+        if manifest.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(f"{manifest} is too large to be a manifest")
+        try:
+            content = json.loads(manifest.read_text(encoding="utf-8"))
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise BundleError(f"{manifest} is not valid JSON ({error}); restore it") from None
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise BundleError(f"{manifest} is not a bundle of format {FORMAT}; update stance")
+        try:
+            bundle = cls(
+                path=folder,
+                heads=tuple(
+                    Head(h["name"], tuple(h["labels"]), dict(h["merge"]), float(h["temperature"]))
+                    for h in content["heads"]
+                ),
+                max_length=int(content["max_length"]),
+                files=dict(content["files"]),
+                provenance=dict(content["provenance"]),
+                metrics=dict(content["metrics"]),
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{manifest} lacks or misstates a field ({error})") from None
+        bundle._verify()
+        return bundle
+
+    def _verify(self) -> None:
+        if not self.heads or not all(head.labels for head in self.heads):
+            raise BundleError(f"{self.path / MANIFEST} lists no head or no labels")
+        if any(head.temperature <= 0 for head in self.heads) or self.max_length < 4:
+            raise BundleError(f"{self.path / MANIFEST} has an impossible value")
+        for name in (MODEL, TOKENIZER):
+            file = self.path / name
+            if name not in self.files:
+                raise BundleError(f"{self.path / MANIFEST} does not list {name}")
+            if not file.is_file():
+                raise BundleError(f"{file} is missing: the bundle is incomplete; copy it again")
+            if file.stat().st_size > MAX_FILE_BYTES:
+                raise BundleError(f"{file} is larger than any graph may be")
+            if sha256(file) != self.files[name]:
+                raise BundleError(f"{file} was altered: its sha256 differs from {MANIFEST}'s")
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(
+    folder: Path,
+    heads: tuple[Head, ...],
+    max_length: int,
+    provenance: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> None:
+    """Write `bundle.json` for the files that already lie in `folder`."""
+    content = {
+        "format": FORMAT,
+        "heads": [asdict(head) for head in heads],
+        "max_length": max_length,
+        "files": {
+            file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST
+        },
+        "provenance": provenance,
+        "metrics": metrics,
+    }
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a new folder that takes `target`'s place only if the block succeeds."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield fresh
+        fresh.chmod(0o755)
+        if target.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+            target.replace(old)
+            fresh.replace(target)
+            shutil.rmtree(old)
+        else:
+            fresh.replace(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

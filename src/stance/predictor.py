@@ -1,0 +1,197 @@
+"""Texts in, predictions out: tokenise, run the graph, calibrate, on every core.
+
+Each text is run alone. Sorted batches would be up to a tenth faster, but dynamic int8 takes one
+activation scale per tensor, so a sentence's probabilities would depend on what shares its batch.
+Alone, they cannot; nothing is spent on padding; and one text costs what it costs in a stream.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice, tee
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from tokenizers import Tokenizer
+
+from stance.bundle import MODEL, TOKENIZER, Bundle
+from stance.errors import BundleError
+from stance.readers import Line
+from stance.results import Prediction, SentencePrediction
+from stance.sentences import split_sentences
+
+# Texts that one worker takes at a time: enough to hide the hand-over, few enough to share fairly.
+_CHUNK = 16
+# No piece of the vocabulary is longer, so what follows this many characters per token is never
+# read; cutting there keeps the cost of a huge line constant.
+_CHARACTERS_PER_TOKEN = 32
+
+
+def default_bundle() -> Path:
+    """The bundle that `stance` ships: inside the installed package, or in the source checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / "default_bundle"
+    return installed if installed.is_dir() else here.parents[1] / "artifacts" / "default"
+
+
+class Predictor:
+    """Reads a bundle once and labels texts with it.
+
+    Safe to share between threads. After a fork, or when unpickled, the graph is loaded anew.
+
+    Args:
+        path: bundle folder; the shipped bundle when omitted.
+        threads: worker threads for streams and lists; all available cores when omitted.
+        providers: onnxruntime execution providers, in order of preference; the CPU when omitted.
+
+    Raises:
+        BundleError: the bundle is missing, incomplete, altered or not loadable.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        threads: int | None = None,
+        providers: Sequence[str] | None = None,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.bundle = Bundle.load(path if path is not None else default_bundle())
+        self.threads = threads or _available_cores()
+        self.providers = tuple(providers or ("CPUExecutionProvider",))
+        self._load()
+
+    def predict(self, texts: Sequence[str]) -> list[Prediction]:
+        """Label each text as one sentence; the result has the same length and order."""
+        if isinstance(texts, str):
+            raise TypeError("predict() takes a list of texts; for one text use predict_one()")
+        return list(self.stream(texts))
+
+    def predict_one(self, text: str) -> Prediction:
+        """Label one sentence in the calling thread."""
+        return self._run_one(self._runtime(), text)
+
+    def analyze(self, document: str) -> list[SentencePrediction]:
+        """Split a document into sentences and label each; offsets are into `document`."""
+        return list(self.analyze_lines([Line(document, 0)]))
+
+    def analyze_lines(self, lines: Iterable[Line]) -> Iterator[SentencePrediction]:
+        """As `analyze`, for a document that comes in lines: nothing but a window is in memory."""
+        sentences = (
+            (sentence, line.start) for line in lines for sentence in split_sentences(line.text)
+        )
+        asked, answered = tee(sentences)
+        answers = self.stream(sentence.text for sentence, _ in asked)
+        for (sentence, offset), answer in zip(answered, answers, strict=True):
+            yield SentencePrediction(
+                answer.text,
+                answer.heads,
+                answer.truncated,
+                start=offset + sentence.start,
+                end=offset + sentence.end,
+            )
+
+    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+        """Label texts as they come, in order, in memory that does not grow with their number."""
+        runtime = self._runtime()
+        source = iter(texts)
+        pending: deque[Future[list[Prediction]]] = deque()
+        while chunk := list(islice(source, _CHUNK)):
+            pending.append(runtime.workers.submit(self._run_many, runtime, chunk))
+            # Two chunks per worker keep every worker busy while the oldest is handed out.
+            if len(pending) > 2 * self.threads:
+                yield from pending.popleft().result()
+        while pending:
+            yield from pending.popleft().result()
+
+    def logits(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
+        """Uncalibrated scores of the graph per head, shape (texts, labels): to calibrate on."""
+        runtime = self._runtime()
+        rows = runtime.workers.map(lambda text: self._logits(runtime, text)[0], texts)
+        collected: dict[str, list[np.ndarray]] = {head.name: [] for head in self.bundle.heads}
+        for row in rows:
+            for name, values in row.items():
+                collected[name].append(values)
+        return {name: np.stack(values) for name, values in collected.items()}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Predictor, (self.bundle.path, self.threads, self.providers)
+
+    def _load(self) -> None:
+        self._process = os.getpid()
+        self._loaded = _Runtime(self.bundle, self.threads, self.providers)
+
+    def _runtime(self) -> _Runtime:
+        if self._process != os.getpid():  # threads do not survive a fork
+            self._load()
+        return self._loaded
+
+    def _run_many(self, runtime: _Runtime, texts: list[str]) -> list[Prediction]:
+        return [self._run_one(runtime, text) for text in texts]
+
+    def _run_one(self, runtime: _Runtime, text: str) -> Prediction:
+        logits, truncated = self._logits(runtime, text)
+        heads = {head.name: head.read_out(logits[head.name]) for head in self.bundle.heads}
+        return Prediction(text, heads, truncated)
+
+    def _logits(self, runtime: _Runtime, text: str) -> tuple[dict[str, np.ndarray], bool]:
+        """Logits per head, shape (labels,), and whether the text was cut."""
+        ids, truncated = self._encode(runtime.tokenizer, text)
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        outputs = runtime.session.run(runtime.outputs, inputs)
+        return {
+            name: rows[0] for name, rows in zip(runtime.outputs, outputs, strict=True)
+        }, truncated
+
+    def _encode(self, tokenizer: Tokenizer, text: str) -> tuple[np.ndarray, bool]:
+        """Token ids, shape (1, length), and whether the text was longer than the model reads."""
+        limit = self.bundle.max_length
+        head = text[: limit * _CHARACTERS_PER_TOKEN]
+        try:
+            encoding = tokenizer.encode(head)
+        except UnicodeEncodeError:  # lone surrogates have no UTF-8 form
+            encoding = tokenizer.encode(head.encode("utf-8", "replace").decode("utf-8"))
+        truncated = bool(encoding.overflowing) or len(head) < len(text)
+        return np.array([encoding.ids], dtype=np.int64), truncated
+
+
+class _Runtime:
+    """What belongs to one process: the tokenizer, the session and its workers."""
+
+    def __init__(self, bundle: Bundle, threads: int, providers: tuple[str, ...]) -> None:
+        options = ort.SessionOptions()
+        # The workers are the parallelism; more threads inside a session would fight with them.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self.tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
+            self.session = ort.InferenceSession(
+                str(bundle.path / MODEL), options, providers=list(providers)
+            )
+        except Exception as error:  # both libraries raise bare or private types
+            reason = str(error).splitlines()[0]
+            raise BundleError(f"{bundle.path} cannot be loaded: {reason}") from error
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(bundle.max_length)
+        self.outputs = [head.name for head in bundle.heads]
+        widths = {output.name: output.shape[-1] for output in self.session.get_outputs()}
+        for head in bundle.heads:
+            if widths.get(head.name) != len(head.labels):
+                raise BundleError(
+                    f"{bundle.path}: the graph has no output {head.name!r} of "
+                    f"{len(head.labels)} labels; model and manifest do not belong together"
+                )
+        self.workers = ThreadPoolExecutor(threads, thread_name_prefix="stance")
+
+
+def _available_cores() -> int:
+    """Cores this process may use: containers often grant fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0)) or 1
+    return os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Fine-tuning, evaluation and export of `stance` bundles (needs the `train` extra)."""

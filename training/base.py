@@ -1,0 +1,71 @@
+"""The pretrained encoder: from the hub, its cache or a folder, with an honest fallback."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers.utils import logging as transformers_logging
+
+from stance.errors import ConfigError
+from training.config import BaseConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A loaded encoder. `requested` is the configuration's name, `used` what was really loaded."""
+
+    encoder: PreTrainedModel
+    tokenizer: PreTrainedTokenizerFast
+    requested: str
+    used: str
+
+
+def load_base(config: BaseConfig, allow_fallback: bool = True) -> tuple[Base, str | None]:
+    """Load the configured encoder, or its fallback; the second value says why it fell back.
+
+    Raises:
+        ConfigError: neither can be loaded, or the fallback is not allowed.
+    """
+    try:
+        return _load(config.name, config), None
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+    if config.fallback is None or not allow_fallback:
+        hint = "" if config.fallback is None else " and --no-fallback forbids the fallback"
+        raise ConfigError(f"base {config.name!r} cannot be loaded{hint}: {reason}")
+    if not Path(config.fallback).is_dir():
+        raise ConfigError(
+            f"base {config.name!r} cannot be loaded ({reason}), and its fallback "
+            f"{config.fallback!r} is no folder here; run from the project's root"
+        )
+    notice = f"base {config.name!r} cannot be reached; going on from {config.fallback!r}"
+    return _load(config.fallback, config), notice
+
+
+def _load(name: str, config: BaseConfig) -> Base:
+    if "/" in name and not Path(name).is_dir() and Path(name.split("/")[0]).is_dir():
+        raise OSError(f"{name} is no folder")  # a mistyped path must not be asked of the hub
+    # Its reports of unused heads and its own progress bars would bury the run's lines.
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    settings = AutoConfig.from_pretrained(name)
+    # Float32 whatever the file holds: half-precision master weights would lose small updates.
+    encoder = AutoModel.from_pretrained(name, config=settings, dtype="float32")
+    # The pooler is for next-sentence prediction; unused weights would only be carried along.
+    if getattr(encoder, "pooler", None) is not None:
+        encoder.pooler = None
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ConfigError(f"base {name!r} has no fast tokenizer, which the bundle needs")
+    positions = getattr(settings, "max_position_embeddings", config.max_length)
+    if config.max_length > positions:
+        raise ConfigError(f"base.max_length {config.max_length} is over {name!r}'s {positions}")
+    return Base(encoder, tokenizer, requested=config.name, used=name)

@@ -1,0 +1,65 @@
+"""The model card: generated with the bundle, from the same numbers as its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stance.bundle import Head
+from training.metrics import HeadScore
+
+
+def render_card(
+    heads: Sequence[Head],
+    scores: Mapping[str, HeadScore],
+    quantised: bool,
+    provenance: Mapping[str, Any],
+    model_bytes: int,
+) -> str:
+    """Markdown: what the model is, what went in, how good it is on the dev rows."""
+    base = provenance["base"]
+    lines = [
+        "# Model card",
+        "",
+        "Reads one sentence of Indonesian news and answers: "
+        + "; ".join(f"**{head.name}** ({', '.join(head.reported_labels)})" for head in heads)
+        + ".",
+        "",
+        f"- Base encoder asked for: `{base['requested']}`; really used: `{base['used']}`.",
+        f"- Graph: {'int8 (dynamic)' if quantised else 'float32'}, {model_bytes / 1e6:.1f} MB.",
+        f"- Made with: {', '.join(f'{n} {v}' for n, v in provenance['versions'].items())}.",
+        "",
+        "## Training data",
+        "",
+        "| part | file | rows | sha256 |",
+        "|---|---|---|---|",
+    ]
+    for part in ("train", "dev"):
+        lines += [
+            f"| {part} | {file['path']} | {file['rows']:,} | {file['sha256'][:12]} |"
+            for file in provenance["data"][part]
+        ]
+    if provenance.get("notes"):
+        lines += ["", provenance["notes"]]
+    lines += [
+        "",
+        "## Scores on the dev rows",
+        "",
+        "From the shipped graph. The best epoch was chosen on the same rows, so they flatter a "
+        "little.",
+    ]
+    for head in heads:
+        result = scores[head.name]
+        lines += [
+            "",
+            f"### {head.name}: macro-F1 {result.macro_f1:.3f}, accuracy {result.accuracy:.3f} "
+            f"({result.rows:,} rows, temperature {head.temperature})",
+            "",
+            "| class | precision | recall | F1 | rows |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {label} | {c.precision:.3f} | {c.recall:.3f} | {c.f1:.3f} | {c.support:,} |"
+            for label, c in result.classes.items()
+        ]
+    return "\n".join(lines) + "\n"

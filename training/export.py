@@ -1,0 +1,185 @@
+"""From torch to a bundle: one graph, int8 if that keeps the quality, calibrated, described."""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from scipy.optimize import minimize_scalar
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast
+
+from stance.bundle import CARD, MODEL, TOKENIZER, Bundle, Head, replacing, write_manifest
+from stance.predictor import Predictor
+from training.card import render_card
+from training.config import Config
+from training.corpus import Example
+from training.metrics import HeadScore, score
+from training.model import SentenceClassifier
+
+OPSET = 17  # the newest whose exported graph quantises without rewriting
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether int8 kept the quality of float32 on the dev rows, and by what numbers."""
+
+    passed: bool
+    quantization: str
+    macro_f1_loss: dict[str, float]
+    labels_changed: dict[str, float]
+    largest_probability_difference: float
+
+
+class _Graph(nn.Module):
+    """The classifier with a tuple for output, as the exporter wants it."""
+
+    def __init__(self, model: SentenceClassifier) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model(input_ids, attention_mask).values())
+
+
+def export_bundle(
+    model: SentenceClassifier,
+    tokenizer: PreTrainedTokenizerFast,
+    config: Config,
+    dev: Sequence[Example],
+    provenance: Mapping[str, Any],
+    target: Path,
+) -> Bundle:
+    """Write a bundle: export, quantise, gate, calibrate, score, describe.
+
+    Temperatures are fitted and scores taken on `dev` from the very graph that is shipped.
+
+    Args:
+        model: the fine-tuned classifier.
+        tokenizer: its tokenizer.
+        config: the run's configuration.
+        dev: labelled sentences to gate and calibrate on.
+        provenance: what the manifest records of base, data and versions.
+        target: the bundle's folder; replaced only when everything has succeeded.
+    """
+    heads = tuple(settings.head(name) for name, settings in config.heads.items())
+    with replacing(target) as folder:
+        tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
+        export_onnx(model, list(config.heads), folder / MODEL)
+        write_manifest(folder, heads, config.base.max_length, {}, {})
+        exact = _dev_logits(folder, dev)
+        gate = Gate(True, "none", {}, {}, 0.0)
+        if config.export.quantization == "dynamic":
+            shutil.copy(folder / MODEL, folder / "float32.onnx")
+            quantize(folder / "float32.onnx", folder / MODEL)
+            write_manifest(folder, heads, config.base.max_length, {}, {})
+            gate = _compare(heads, dev, exact, _dev_logits(folder, dev), config)
+            if not gate.passed:
+                shutil.copy(folder / "float32.onnx", folder / MODEL)
+            (folder / "float32.onnx").unlink()
+            write_manifest(folder, heads, config.base.max_length, {}, {})
+        logits = _dev_logits(folder, dev)
+        heads = tuple(
+            replace(head, temperature=_temperature(head, logits[head.name], dev)) for head in heads
+        )
+        scores = {head.name: _score(head, logits[head.name], dev) for head in heads}
+        metrics = {"dev": {n: asdict(s) for n, s in scores.items()}, "gate": asdict(gate)}
+        size = (folder / MODEL).stat().st_size
+        (folder / CARD).write_text(
+            render_card(heads, scores, gate.passed, provenance, size), encoding="utf-8"
+        )
+        write_manifest(folder, heads, config.base.max_length, provenance, metrics)
+    return Bundle.load(target)
+
+
+def export_onnx(model: SentenceClassifier, outputs: Sequence[str], path: Path) -> None:
+    """One float32 graph; batch and length are dynamic; an output per head, named as the head."""
+    model.eval().cpu()
+    # The eager attention exports to plain operators that every runtime knows.
+    model.encoder.set_attn_implementation("eager")
+    ids = torch.ones(2, 8, dtype=torch.long)
+    axes = {0: "batch", 1: "length"}
+    names = ["input_ids", "attention_mask"]
+    with warnings.catch_warnings():
+        # The tracer warns of branches on shapes; the parity check is what would find a wrong one.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            _Graph(model),
+            (ids, torch.ones_like(ids)),
+            str(path),
+            input_names=names,
+            output_names=list(outputs),
+            dynamic_axes={**dict.fromkeys(names, axes), **{name: {0: "batch"} for name in outputs}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    onnx.checker.check_model(str(path))
+
+
+def quantize(source: Path, target: Path) -> None:
+    """Dynamic int8, one weight scale per output channel; the small heads stay in float32."""
+    graph = onnx.load(source).graph
+    heads = [node.name for node in graph.node if node.name.startswith("/model/heads")]
+    quantize_dynamic(
+        source, target, per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=heads
+    )
+
+
+def _dev_logits(folder: Path, dev: Sequence[Example]) -> dict[str, np.ndarray]:
+    return Predictor(folder).logits(example.text for example in dev)
+
+
+def _labelled(head: Head, dev: Sequence[Example]) -> list[int]:
+    return [row for row, example in enumerate(dev) if head.name in example.labels]
+
+
+def _score(head: Head, logits: np.ndarray, dev: Sequence[Example]) -> HeadScore:
+    rows = _labelled(head, dev)
+    gold = [head.reported(dev[row].labels[head.name]) for row in rows]
+    return score(gold, [head.read_out(logits[row]).label for row in rows])
+
+
+def _compare(
+    heads: Sequence[Head],
+    dev: Sequence[Example],
+    exact: Mapping[str, np.ndarray],
+    quantised: Mapping[str, np.ndarray],
+    config: Config,
+) -> Gate:
+    loss, changed, difference = {}, {}, 0.0
+    for head in heads:
+        before = [head.read_out(row) for row in exact[head.name]]
+        after = [head.read_out(row) for row in quantised[head.name]]
+        f1 = [_score(head, logits[head.name], dev).macro_f1 for logits in (exact, quantised)]
+        loss[head.name] = round(f1[0] - f1[1], 4)
+        flips = sum(a.label != b.label for a, b in zip(before, after, strict=True))
+        changed[head.name] = round(flips / len(before), 4)
+        for a, b in zip(before, after, strict=True):
+            gap = max(abs(a.probabilities[x] - b.probabilities[x]) for x in a.probabilities)
+            difference = max(difference, gap)
+    passed = max(loss.values()) <= config.export.max_macro_f1_loss
+    return Gate(passed, "dynamic", loss, changed, round(difference, 4))
+
+
+def _temperature(head: Head, logits: np.ndarray, dev: Sequence[Example]) -> float:
+    """The temperature that minimises the negative log likelihood (Guo et al. 2017)."""
+    rows = _labelled(head, dev)
+    scores = logits[rows].astype(np.float64)
+    gold = [head.labels.index(dev[row].labels[head.name]) for row in rows]
+
+    def loss(log_temperature: float) -> float:
+        scaled = scores / np.exp(log_temperature)
+        scaled -= scaled.max(axis=1, keepdims=True)
+        log_partition = np.log(np.exp(scaled).sum(axis=1))
+        return float((log_partition - scaled[np.arange(len(gold)), gold]).mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.25), np.log(4.0)), method="bounded")
+    return round(float(np.exp(found.x)), 4)

@@ -6,14 +6,14 @@ Training commands import `training` only when they are called, so prediction nev
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from stance import __version__
+from stance.cli_data import data
 from stance.errors import StanceError
+from stance.extras import training_extra
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -27,7 +27,7 @@ class _ConfigCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the keys with type, default and meaning."""
-        with _training_extra():
+        with training_extra():
             from training.config import describe
         with formatter.section("Configuration keys"):
             formatter.write_dl(
@@ -36,19 +36,6 @@ class _ConfigCommand(click.Command):
                     for name, kind, default, text in describe()
                 ]
             )
-
-
-@contextmanager
-def _training_extra() -> Iterator[None]:
-    """Turn a missing package of the `train` extra into advice."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] in ("stance", "training"):
-            raise
-        raise StanceError(
-            f"this command needs {error.name}: install with pip install 'stance[train]'"
-        ) from None
 
 
 @cli.command()
@@ -103,7 +90,7 @@ def train(
     notes: str,
 ) -> None:
     """Fine-tune, export and check a bundle as a configuration says."""
-    with _training_extra():
+    with training_extra():
         from training.config import load_config
         from training.run import train as run
     if output is not None:
@@ -117,9 +104,12 @@ def train(
 @click.option("--baselines", metavar="TRAIN", multiple=True, help="Also fit baselines on TRAIN.")
 def evaluate(bundle: Path, data: tuple[str, ...], baselines: tuple[str, ...]) -> None:
     """Score a bundle on labelled sentences (JSONL, CSV, TSV, Parquet)."""
-    with _training_extra():
+    with training_extra():
         from training.evaluate import evaluate_bundle, print_scores
     print_scores(evaluate_bundle(bundle, data, baselines))
+
+
+cli.add_command(data)
 
 
 def main() -> None:

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import json
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from stance import Predictor, StanceError
+
+EXAMPLE = ROOT / "data" / "example.txt"
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(threads=2)
+
+
+# What any reader would say; each with a wide margin, so that no processor's rounding decides.
+CLEAR_CASES = [
+    ("Pyongyang membantah mengirim pasukan ke Rusia.", "certainty", "denied"),
+    ("Polisi menangkap dua tersangka pencurian di Medan.", "certainty", "confirmed"),
+    ("Pelaku diduga masuk lewat pintu belakang.", "certainty", "alleged"),
+    ("Pihaknya belum bisa memastikan kabar itu.", "certainty", "alleged"),
+    ("Baca juga: Daftar Harga Emas Hari Ini", "certainty", "none"),
+    ("Polisi menangkap dua tersangka pencurian di Medan.", "attribution", "newsroom"),
+    ('"Kami siap bertanding," kata pelatih Persib Rendra Wiguna.', "attribution", "named"),
+    ("Polisi menangkap dua tersangka pencurian di Medan.", "claim_type", "event"),
+    ("Undang-undang itu melarang ekspor bijih nikel mentah.", "claim_type", "rule"),
+    ("Harga beras diperkirakan naik menjelang Lebaran.", "claim_type", "prediction"),
+    ("Inflasi pada Oktober tercatat sebesar 2,8 persen.", "claim_type", "quantity"),
+]
+
+
+@pytest.mark.parametrize(("text", "head", "label"), CLEAR_CASES)
+def test_the_shipped_bundle_gets_clear_cases_right(predictor, text, head, label):
+    assert predictor.predict_one(text).labels[head] == label
+
+
+def test_the_readmes_command_on_the_shipped_article(stance):
+    outcome = stance("predict", EXAMPLE)
+    assert outcome.status == 0, outcome.err
+    for word in ("claim type", "certainty", "attribution", "denied", "none"):
+        assert word in outcome.out
+
+
+def test_jsonl_offsets_reproduce_the_file(stance):
+    document = EXAMPLE.read_text(encoding="utf-8")
+    outcome = stance("predict", EXAMPLE, "--format", "jsonl")
+    records = [json.loads(line) for line in outcome.out.splitlines()]
+    assert len(records) > 10
+    for record in records:
+        assert document[record["start"] : record["end"]] == record["text"]
+        assert set(record["probabilities"]) == {"claim_type", "certainty", "attribution"}
+        for head, probabilities in record["probabilities"].items():
+            assert sum(probabilities.values()) == pytest.approx(1, abs=1e-3)
+            assert record[head] == max(probabilities, key=probabilities.get)
+    covered = "".join(record["text"] for record in records)
+    assert "".join(covered.split()) == "".join(document.split())
+
+
+def test_standard_input_and_files_agree(stance):
+    from_file = stance("predict", EXAMPLE, "--format", "jsonl").out
+    from_stdin = stance("predict", "-", "--format", "jsonl", stdin=EXAMPLE.read_bytes()).out
+    assert from_stdin.replace('"file": "-"', f'"file": "{EXAMPLE}"') == from_file
+
+
+def test_several_files_and_an_output_file(stance, tmp_path):
+    out = tmp_path / "new" / "out.jsonl"
+    outcome = stance("predict", EXAMPLE, EXAMPLE, "--format", "jsonl", "-o", out)
+    assert (outcome.status, outcome.out) == (0, "")
+    lines = out.read_text(encoding="utf-8").splitlines()
+    assert lines[: len(lines) // 2] == lines[len(lines) // 2 :]
+
+
+def test_a_failure_leaves_no_output(stance, tmp_path):
+    out = tmp_path / "out.jsonl"
+    assert stance("predict", EXAMPLE, tmp_path / "missing", "-o", out).status == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file"),
+        (b"", "has no text"),
+        (b" \n\n\t\n", "has no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "binary"),
+        ("Kementerian é membantah.".encode("latin-1"), "not UTF-8 (byte 12, line 1)"),
+    ],
+)
+def test_bad_files_get_one_line(stance, tmp_path, content, message):
+    file = tmp_path / "bad.txt"
+    if content is not None:
+        file.write_bytes(content)
+    outcome = stance("predict", file)
+    assert outcome.status == 1
+    assert outcome.out == ""
+    assert len(outcome.err.splitlines()) == 1
+    assert message in outcome.err
+    assert str(file) in outcome.err
+
+
+def test_a_folder_and_an_unknown_option(stance, tmp_path):
+    assert "is a folder" in stance("predict", tmp_path).err
+    outcome = stance("predict", EXAMPLE, "--fromat", "jsonl")
+    assert outcome.status == 2
+    assert "--format" in outcome.err  # click names the nearest option
+
+
+def test_byte_order_mark_and_windows_line_breaks(stance, tmp_path):
+    file = tmp_path / "windows.txt"
+    file.write_bytes("\ufeffPolisi membantah.\r\nWarga pergi.\r\n".encode())
+    records = [
+        json.loads(line) for line in stance("predict", file, "--format", "jsonl").out.splitlines()
+    ]
+    assert [(r["text"], r["start"]) for r in records] == [
+        ("Polisi membantah.", 0),
+        ("Warga pergi.", 19),
+    ]
+
+
+def test_answers_do_not_depend_on_company_order_or_threads(predictor):
+    texts = [text for text, _, _ in CLEAR_CASES] * 9
+    alone = [predictor.predict_one(text) for text in texts]
+    assert predictor.predict(texts) == alone
+    assert predictor.predict(texts[::-1]) == alone[::-1]
+    assert Predictor(threads=1).predict(texts) == alone
+
+
+def test_a_long_text_is_flagged_and_costs_no_more(predictor):
+    answer = predictor.predict_one("Polisi menangkap dua orang. " * 400_000)
+    assert answer.truncated
+    assert not predictor.predict_one("Polisi menangkap dua orang.").truncated
+
+
+@pytest.mark.parametrize("text", ["", " ", "\ud800", "\0", "‮", "a" * 5000, "🙂" * 300])
+def test_any_string_has_an_answer(predictor, text):
+    assert predictor.predict_one(text).text == text
+
+
+def test_a_single_string_is_no_list(predictor):
+    with pytest.raises(TypeError, match="predict_one"):
+        predictor.predict("Polisi membantah.")
+
+
+def test_stream_is_lazy_and_in_order(predictor):
+    seen = []
+
+    def endless():
+        number = 0
+        while True:
+            seen.append(number)
+            yield f"Kalimat ke-{number}."
+            number += 1
+
+    stream = predictor.stream(endless())
+    assert [next(stream).text for _ in range(3)] == [f"Kalimat ke-{i}." for i in range(3)]
+    assert len(seen) < 500
+
+
+def test_shared_by_threads_and_pickled(predictor):
+    texts = [text for text, _, _ in CLEAR_CASES]
+    wanted = predictor.predict(texts)
+    with ThreadPoolExecutor(4) as pool:
+        assert all(answer == wanted for answer in pool.map(predictor.predict, [texts] * 8))
+    assert pickle.loads(pickle.dumps(predictor)).predict(texts) == wanted
+
+
+def test_prediction_imports_no_training_library():
+    script = """
+import sys
+import stance
+from stance.cli import main
+sys.argv = ["stance", "predict", sys.argv[1]]
+main()
+bad = {"torch", "transformers", "datasets", "optuna", "sklearn", "training"} & set(sys.modules)
+sys.exit(f"imported {bad}" if bad else 0)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(EXAMPLE)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_and_version_do_not_load_the_runtime():
+    script = (
+        "import sys\nfrom stance.cli import main\nsys.argv = ['stance', '--help']\ntry: main()\n"
+    )
+    script += "except SystemExit: pass\nassert 'onnxruntime' not in sys.modules, 'loaded'\n"
+    subprocess.run([sys.executable, "-c", script], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_reader_that_leaves_is_no_error():
+    command = f"{sys.executable} -m stance.cli predict {EXAMPLE} --format jsonl | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+class TestBundles:
+    """A bundle that is incomplete, altered or mixed up is refused before it is run."""
+
+    @pytest.fixture
+    def copy(self, tiny_bundle, tmp_path):
+        import shutil
+
+        return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+
+    @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "bundle.json"])
+    def test_missing_file(self, stance, copy, name):
+        (copy / name).unlink()
+        outcome = stance("predict", EXAMPLE, "--model", copy)
+        assert outcome.status == 1
+        assert f"{name} is missing" in outcome.err
+
+    @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+    def test_flipped_bit(self, copy, name):
+        content = bytearray((copy / name).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / name).write_bytes(content)
+        with pytest.raises(StanceError, match="was altered"):
+            Predictor(copy)
+
+    def test_truncated_model(self, copy):
+        content = (copy / "model.onnx").read_bytes()
+        (copy / "model.onnx").write_bytes(content[: len(content) // 2])
+        with pytest.raises(StanceError, match="was altered"):
+            Predictor(copy)
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda m: m.pop("heads"),
+            lambda m: m.update(format=99),
+            lambda m: m.update(heads=[]),
+            lambda m: m["heads"][0]["labels"].append("extra"),
+            lambda m: m["heads"][0].update(name="other"),
+            lambda m: m["heads"][0].update(temperature=0),
+            lambda m: m.update(max_length="long"),
+        ],
+    )
+    def test_manifest_that_does_not_fit(self, copy, change):
+        manifest = json.loads((copy / "bundle.json").read_text())
+        change(manifest)
+        (copy / "bundle.json").write_text(json.dumps(manifest))
+        with pytest.raises(StanceError):
+            Predictor(copy)
+
+    def test_manifest_that_is_no_json(self, copy):
+        (copy / "bundle.json").write_text("{")
+        with pytest.raises(StanceError, match="not valid JSON"):
+            Predictor(copy)

@@ -1,0 +1,70 @@
+"""Labels without text: sentences of other people's articles, by document, offset and hash.
+
+Most news text may not be passed on, our labels may. A stand-off row says where a sentence stands
+in an article; who has the articles gets the labelled sentences back, and nothing else can.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stance.errors import DataError
+
+LABELS = ("claim_type", "certainty", "attribution")
+
+
+def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str]]:
+    """Yield labelled rows for every stand-off row whose article is among `articles`.
+
+    Args:
+        standoff: JSONL (or `.jsonl.gz`) with `doc`, `part` (the article's field), `start`, `end`,
+            `sha256` (of the sentence), the three labels, and `cue` and `source` as offsets into
+            the sentence or null.
+        articles: JSONL (or `.jsonl.gz`) with `id` and the fields that `part` names.
+
+    Raises:
+        DataError: an article's text is not the one that was labelled.
+    """
+    wanted: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in _read(standoff):
+        wanted[row["doc"]].append(row)
+    for path in articles:
+        for article in _read(path):
+            for row in wanted.pop(article["id"], ()):
+                yield _row(row, article)
+
+
+def _row(row: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str, str]:
+    text = str(article.get(row["part"]) or "")[row["start"] : row["end"]]
+    if digest(text) != row["sha256"]:
+        raise DataError(
+            f"article {row['doc']}: its {row['part']} is not the text that was labelled"
+        )
+    spans = {
+        name: text[slice(*row[name])] if row[name] is not None else "" for name in ("cue", "source")
+    }
+    identifier = f"{row['doc']}:{row['part']}:{row['start']}"
+    return {"id": identifier, "text": text, **{name: row[name] for name in LABELS}, **spans}
+
+
+def digest(text: str) -> str:
+    """The first 16 hex digits of a sentence's sha256: enough to tell whether it was changed."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                yield json.loads(line)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: not readable as JSON Lines ({error})") from None

@@ -241,7 +241,7 @@ def test_the_graph_agrees_with_torch_at_every_shape(tiny_base, tmp_path):
 
 
 def test_int8_that_loses_too_much_is_not_shipped(tiny_config, tmp_path, monkeypatch):
-    def ruin(source: Path, target: Path) -> None:
+    def ruin(source: Path, target: Path, method: str) -> None:
         import onnx
         from onnx import numpy_helper
 

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stance.bundle import Head
-from training.metrics import HeadScore
+from training.metrics import Gate, HeadScore
 
 
 def render_card(
     heads: Sequence[Head],
     scores: Mapping[str, HeadScore],
-    quantised: bool,
+    gate: Gate,
     provenance: Mapping[str, Any],
     model_bytes: int,
 ) -> str:
@@ -26,7 +26,7 @@ def render_card(
         + ".",
         "",
         f"- Base encoder asked for: `{base['requested']}`; really used: `{base['used']}`.",
-        f"- Graph: {'int8 (dynamic)' if quantised else 'float32'}, {model_bytes / 1e6:.1f} MB.",
+        f"- Graph: {_graph(gate)}, {model_bytes / 1e6:.1f} MB.",
         f"- Made with: {', '.join(f'{n} {v}' for n, v in provenance['versions'].items())}.",
         "",
         "## Training data",
@@ -63,3 +63,15 @@ def render_card(
             for label, c in result.classes.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _graph(gate: Gate) -> str:
+    if gate.quantization == "none":
+        return "float32"
+    lost = ", ".join(f"{head} {loss:+.4f}" for head, loss in gate.macro_f1_loss.items())
+    changed = ", ".join(f"{head} {share:.1%}" for head, share in gate.labels_changed.items())
+    verdict = "passed the gate" if gate.passed else "failed the gate, so float32 is shipped"
+    return (
+        f"int8 ({gate.quantization}) {verdict} (macro-F1 lost against float32: {lost}; "
+        f"labels changed: {changed})"
+    )

@@ -43,3 +43,14 @@ def score(gold: Sequence[str], predicted: Sequence[str]) -> HeadScore:
             for label, p, r, f, n in zip(labels, precision, recall, f1, support, strict=True)
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Whether int8 kept the quality of float32 on the dev rows, and by what numbers."""
+
+    passed: bool
+    quantization: str
+    macro_f1_loss: dict[str, float]
+    labels_changed: dict[str, float]
+    largest_probability_difference: float

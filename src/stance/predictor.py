@@ -152,10 +152,8 @@ class Predictor:
         """Token ids, shape (1, length), and whether the text was longer than the model reads."""
         limit = self.bundle.max_length
         head = text[: limit * _CHARACTERS_PER_TOKEN]
-        try:
-            encoding = tokenizer.encode(head)
-        except UnicodeEncodeError:  # lone surrogates have no UTF-8 form
-            encoding = tokenizer.encode(head.encode("utf-8", "replace").decode("utf-8"))
+        # Lone surrogates have no UTF-8 form, which is what the tokenizer reads.
+        encoding = tokenizer.encode(head.encode("utf-8", "replace").decode("utf-8"))
         truncated = bool(encoding.overflowing) or len(head) < len(text)
         return np.array([encoding.ids], dtype=np.int64), truncated
 

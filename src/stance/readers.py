@@ -51,11 +51,13 @@ def _decode(stream: BinaryIO, name: str) -> Iterator[Line]:
     start = position = 0
     blank = True
     for number, raw in enumerate(stream, 1):
-        if b"\0" in raw:
-            raise InputError(f"{name}: looks like a binary file (NUL byte in line {number})")
         try:
+            if b"\0" in raw:
+                raise InputError(f"{name}: a binary file, not text (NUL byte in line {number})")
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
+            if b"\0" in stream.read(4096):
+                raise InputError(f"{name}: a binary file, not text") from None
             raise InputError(
                 f"{name}: not UTF-8 (byte {position + error.start}, line {number}); convert it, "
                 f"for example with: iconv -f latin1 -t utf-8"

@@ -105,8 +105,8 @@ def train(
 def evaluate(bundle: Path, data: tuple[str, ...], baselines: tuple[str, ...]) -> None:
     """Score a bundle on labelled sentences (JSONL, CSV, TSV, Parquet)."""
     with training_extra():
-        from training.evaluate import evaluate_bundle, print_scores
-    print_scores(evaluate_bundle(bundle, data, baselines))
+        from training.evaluate import evaluate_bundle, print_evaluations
+    print_evaluations(evaluate_bundle(bundle, data, baselines))
 
 
 cli.add_command(data)

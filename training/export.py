@@ -15,10 +15,6 @@ import numpy as np
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from onnxruntime.quantization.matmul_nbits_quantizer import (
-    DefaultWeightOnlyQuantConfig,
-    MatMulNBitsQuantizer,
-)
 from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
@@ -131,11 +127,18 @@ def quantize(source: Path, target: Path, method: Literal["dynamic", "mixed"]) ->
     """
     with _quiet():
         if method == "mixed":
+            # Imported here because it reconfigures the root logger of whoever imports it.
+            from onnxruntime.quantization.matmul_nbits_quantizer import (
+                DefaultWeightOnlyQuantConfig,
+                MatMulNBitsQuantizer,
+            )
+
             model = onnx.load(source)
             settings = DefaultWeightOnlyQuantConfig(
                 block_size=128, is_symmetric=True, accuracy_level=4, bits=8
             )
-            keep = [node.name for node in model.graph.node if node.name not in _feed_forward(model)]
+            wide = _feed_forward(model)
+            keep = [node.name for node in model.graph.node if node.name not in wide]
             quantizer = MatMulNBitsQuantizer(model, nodes_to_exclude=keep, algo_config=settings)
             quantizer.process()
             quantizer.model.save_model_to_file(str(target), use_external_data_format=False)
@@ -155,12 +158,16 @@ def _feed_forward(model: onnx.ModelProto) -> set[str]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice to pre-process, which changes nothing in a graph of known shapes."""
+    """Without the quantisers' log, and with the root logger left as it was found."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
     logging.disable(logging.WARNING)
     try:
         yield
     finally:
         logging.disable(logging.NOTSET)
+        root.setLevel(level)
+        root.handlers[:] = handlers
 
 
 def _dev_logits(folder: Path, dev: Sequence[Example]) -> dict[str, np.ndarray]:

@@ -37,13 +37,13 @@ def train(
         DataError: a row of the data is not in the scheme.
         Interrupted: the run was stopped; its checkpoint is kept.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True)
     column, limit = config.data.text_column, config.data.limit
     data = read_dataset(config.data.train, config.heads, column, limit)
     dev = read_dataset(config.data.dev, config.heads, column, limit)
     base, notice = load_base(config.base, allow_fallback)
     if notice:
-        console.print(notice, soft_wrap=True)
+        console.print(notice)
     rows = f"{len(data.examples):,} rows to train on, {len(dev.examples):,} to choose on"
     console.print(f"{base.used}: {base.encoder.num_parameters() / 1e6:.1f} M parameters; {rows}")
 
@@ -63,7 +63,7 @@ def train(
         _provenance(config, base, data, dev, notes),
         folder / "bundle",
     )
-    console.print(f"bundle written to {bundle.path}", soft_wrap=True)
+    console.print(f"bundle written to {bundle.path}")
     return bundle
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stance import DataError
-from stance.cli_data import data
+from stance.cli.data import data
 from stance.errors import StanceError
 from training.agreement import agreement
 from training.check import SCHEME, check

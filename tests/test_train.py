@@ -225,7 +225,7 @@ def test_the_graph_agrees_with_torch_at_every_shape(tiny_base, tmp_path):
 
     base, _ = load_base(BaseConfig(name=str(tiny_base), max_length=48))
     heads = {name: HeadConfig(**head) for name, head in HEADS.items()}
-    model = SentenceClassifier(base.encoder, heads, "mean", 0.1).eval()
+    model = SentenceClassifier(base.encoder, heads, ["cue"], "mean", 0.1).eval()
     export_onnx(model, list(heads), tmp_path / "model.onnx")
     session = ort.InferenceSession(str(tmp_path / "model.onnx"))
     generator = torch.Generator().manual_seed(0)

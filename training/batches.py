@@ -19,7 +19,10 @@ _WINDOW_BATCHES = 50
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`input_ids` and `attention_mask` are (batch, length); `targets` are (batch,) per head."""
+    """`input_ids` and `attention_mask` are (batch, length).
+
+    `targets` are (batch,) per head and (batch, 2), first and last token, per span.
+    """
 
     input_ids: Tensor
     attention_mask: Tensor
@@ -38,12 +41,16 @@ class Batches:
         self,
         examples: Sequence[Example],
         heads: Mapping[str, HeadConfig],
+        spans: Sequence[str],
         tokenizer: PreTrainedTokenizerFast,
         max_length: int,
         batch_size: int,
     ) -> None:
         encoded = tokenizer(
-            [example.text for example in examples], truncation=True, max_length=max_length
+            [example.text for example in examples],
+            truncation=True,
+            max_length=max_length,
+            return_offsets_mapping=True,
         )
         self._ids: list[list[int]] = encoded["input_ids"]
         self._pad = int(tokenizer.pad_token_id or 0)
@@ -57,6 +64,15 @@ class Batches:
             )
             for name, head in heads.items()
         }
+        for name in spans:
+            self._targets[name] = torch.tensor(
+                [
+                    _tokens_of(example.spans.get(name), offsets)
+                    if name in example.spans
+                    else (MISSING, MISSING)
+                    for example, offsets in zip(examples, encoded["offset_mapping"], strict=True)
+                ]
+            )
 
     def __len__(self) -> int:
         return -(-len(self._ids) // self._batch_size)
@@ -87,9 +103,12 @@ class Batches:
         targets = {name: target[list(rows)] for name, target in self._targets.items()}
         return Batch(padded, mask, targets)
 
-    def targets(self, head: str) -> list[int]:
-        """Class indices of all rows, `MISSING` where a row has no label for the head."""
-        return list(self._targets[head].tolist())
+    def targets(self, name: str) -> Tensor:
+        """A head's class indices, (rows,), or a span's first and last token, (rows, 2).
+
+        `MISSING` where a row says nothing of it.
+        """
+        return self._targets[name]
 
     def class_shares(self, head: str, labels: int) -> Tensor:
         """The share of each class among the rows that have the head's label."""
@@ -100,3 +119,20 @@ class Batches:
     def _cut(self, rows: list[int]) -> list[list[int]]:
         size = self._batch_size
         return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _tokens_of(span: tuple[int, int] | None, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """First and last token that share a character with the span.
+
+    Position 0 stands for «no span»; a span in the part that was cut off says nothing.
+    """
+    if span is None:
+        return 0, 0
+    inside = [
+        token
+        for token, (start, end) in enumerate(offsets)
+        if start < span[1] and end > span[0] and end > start
+    ]
+    if not inside or offsets[inside[-1]][1] < span[1]:
+        return MISSING, MISSING
+    return inside[0], inside[-1]

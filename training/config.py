@@ -56,9 +56,16 @@ class HeadConfig(Section):
             raise ValueError(f"merge names labels that the head lacks: {sorted(unknown)}")
         return self
 
-    def head(self, name: str, temperature: float = 1.0) -> Head:
-        """The head as bundles and scores know it."""
-        return Head(name, self.labels, self.merge, temperature)
+    def head(self, name: str) -> Head:
+        """The head as bundles and scores know it, not yet calibrated."""
+        return Head(name, self.labels, self.merge)
+
+
+class SpanConfig(Section):
+    """Words to find in the sentence, verbatim, or to find absent."""
+
+    weight: float = Field(0.5, gt=0, description="weight of the span in the loss")
+    column: str | None = Field(None, description="column of the data; the span's name if omitted")
 
 
 class DataConfig(Section):
@@ -113,6 +120,12 @@ class ExportConfig(Section):
     max_macro_f1_loss: float = Field(
         0.01, ge=0, description="most macro-F1 that int8 may lose on dev per head, else fp32"
     )
+    target_precision: float = Field(
+        0.95,
+        gt=0,
+        le=1,
+        description="precision on dev that a label's threshold for abstaining is fitted to",
+    )
 
 
 class Config(Section):
@@ -120,10 +133,14 @@ class Config(Section):
 
     base: BaseConfig
     heads: dict[str, HeadConfig] = Field(min_length=1)
+    spans: dict[str, SpanConfig] = Field(default_factory=dict)
     data: DataConfig
     train: TrainConfig = TrainConfig()
     export: ExportConfig = ExportConfig()
     output: str = Field("runs/default", description="run folder: checkpoints, log and `bundle/`")
+
+
+_NAMED: dict[str, type[BaseModel]] = {"heads": HeadConfig, "spans": SpanConfig}
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -186,8 +203,8 @@ def describe(
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from describe(kind, f"{prefix}{name}.")
-        elif name == "heads":
-            yield from describe(HeadConfig, f"{prefix}heads.NAME.")
+        elif name in _NAMED:
+            yield from describe(_NAMED[name], f"{prefix}{name}.NAME.")
         else:
             default = (
                 "required"

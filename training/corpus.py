@@ -6,12 +6,12 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stance.errors import DataError
-from training.config import HeadConfig
+from training.config import HeadConfig, SpanConfig
 
 SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 
@@ -20,12 +20,14 @@ SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
 class Example:
     """One labelled sentence. A head that the row says nothing about is absent from `labels`.
 
-    `origin` is `file:line`, for messages; `group` joins the rows of a contrast group.
+    `spans` holds the start and end of each annotated span, in characters of `text`; None says that
+    the reader found none, and a span that the row says nothing about is absent. `origin` is `file:line`, for messages; `group` joins the rows of a contrast group.
     """
 
     text: str
     labels: Mapping[str, str]
     origin: str
+    spans: Mapping[str, tuple[int, int] | None] = field(default_factory=dict)
     group: str | None = None
     beat: str | None = None
 
@@ -52,17 +54,21 @@ def read_dataset(
     heads: Mapping[str, HeadConfig],
     text_column: str = "text",
     limit: int | None = None,
+    spans: Mapping[str, SpanConfig] | None = None,
 ) -> Dataset:
-    """Read labelled files or folders and check every row against `heads`.
+    """Read labelled files or folders and check every row against `heads` and `spans`.
 
     Raises:
-        DataError: a path is missing or of no known format, or a row has no text or a label that
-            is not in its head's scheme.
+        DataError: a path is missing or of no known format, or a row has no text, a label that
+            is not in its head's scheme, or a span that is not in its text.
     """
     examples: list[Example] = []
     files = []
     for file in data_files(paths):
-        rows = [_example(row, origin, heads, text_column) for row, origin in read_rows(file)]
+        rows = [
+            _example(row, origin, heads, spans or {}, text_column)
+            for row, origin in read_rows(file)
+        ]
         examples += rows
         digest = hashlib.sha256(file.read_bytes()).hexdigest()
         files.append(DataFile(str(file), len(rows), digest))
@@ -123,11 +129,16 @@ def _json_object(line: str, origin: str) -> dict[str, Any]:
 
 
 def _example(
-    row: Mapping[str, Any], origin: str, heads: Mapping[str, HeadConfig], text_column: str
+    row: Mapping[str, Any],
+    origin: str,
+    heads: Mapping[str, HeadConfig],
+    spans: Mapping[str, SpanConfig],
+    text_column: str,
 ) -> Example:
     text = row.get(text_column)
     if not isinstance(text, str) or not text.strip():
         raise DataError(f"{origin}: no text in column {text_column!r}")
+    text = text.strip()
     labels = {}
     for name, head in heads.items():
         label = _label(row.get(head.column or name), name, head, origin)
@@ -136,7 +147,21 @@ def _example(
     if not labels:
         columns = ", ".join(head.column or name for name, head in heads.items())
         raise DataError(f"{origin}: no label in any of the columns {columns}")
-    return Example(text.strip(), labels, origin, row.get("group"), row.get("beat"))
+    found = {
+        name: _span(row[span.column or name], name, text, origin)
+        for name, span in spans.items()
+        if isinstance(row.get(span.column or name), str)
+    }
+    return Example(text, labels, origin, found, row.get("group"), row.get("beat"))
+
+
+def _span(words: str, name: str, text: str, origin: str) -> tuple[int, int] | None:
+    if not words.strip():
+        return None
+    start = text.find(words.strip())
+    if start < 0:
+        raise DataError(f"{origin}: {name} {words!r} is not in the sentence, letter for letter")
+    return start, start + len(words.strip())
 
 
 def _label(value: Any, name: str, head: HeadConfig, origin: str) -> str | None:

@@ -64,23 +64,24 @@ def export_bundle(
     heads = tuple(settings.head(name) for name, settings in config.heads.items())
     with replacing(target) as folder:
         tokenizer.backend_tokenizer.save(str(folder / TOKENIZER))
-        export_onnx(model, list(config.heads), folder / MODEL)
-        write_manifest(folder, heads, config.base.max_length, {}, {})
+        export_onnx(model, list(config.heads), list(config.spans), folder / MODEL)
+        write_manifest(folder, heads, tuple(config.spans), config.base.max_length, {}, {})
         exact = _dev_logits(folder, dev)
         gate = Gate(True, "none", {}, {}, 0.0)
         method = config.export.quantization
         if method != "none":
             shutil.copy(folder / MODEL, folder / "float32.onnx")
             quantize(folder / "float32.onnx", folder / MODEL, method)
-            write_manifest(folder, heads, config.base.max_length, {}, {})
+            write_manifest(folder, heads, tuple(config.spans), config.base.max_length, {}, {})
             gate = _compare(heads, dev, exact, _dev_logits(folder, dev), config)
             if not gate.passed:
                 shutil.copy(folder / "float32.onnx", folder / MODEL)
             (folder / "float32.onnx").unlink()
-            write_manifest(folder, heads, config.base.max_length, {}, {})
+            write_manifest(folder, heads, tuple(config.spans), config.base.max_length, {}, {})
         logits = _dev_logits(folder, dev)
         heads = tuple(
-            replace(head, temperature=_temperature(head, logits[head.name], dev)) for head in heads
+            _calibrated(head, logits[head.name], dev, config.export.target_precision)
+            for head in heads
         )
         scores = {head.name: _score(head, logits[head.name], dev) for head in heads}
         metrics = {"dev": {n: asdict(s) for n, s in scores.items()}, "gate": asdict(gate)}
@@ -88,12 +89,16 @@ def export_bundle(
         (folder / CARD).write_text(
             render_card(heads, scores, gate, provenance, size), encoding="utf-8"
         )
-        write_manifest(folder, heads, config.base.max_length, provenance, metrics)
+        write_manifest(
+            folder, heads, tuple(config.spans), config.base.max_length, provenance, metrics
+        )
     return Bundle.load(target)
 
 
-def export_onnx(model: SentenceClassifier, outputs: Sequence[str], path: Path) -> None:
-    """One float32 graph; batch and length are dynamic; an output per head, named as the head."""
+def export_onnx(
+    model: SentenceClassifier, heads: Sequence[str], spans: Sequence[str], path: Path
+) -> None:
+    """One float32 graph with an output per head and per span; batch and length are dynamic."""
     graph = _Graph(model).cpu().eval()
     # The eager attention exports to plain operators that every runtime knows.
     model.encoder.set_attn_implementation("eager")
@@ -110,8 +115,11 @@ def export_onnx(model: SentenceClassifier, outputs: Sequence[str], path: Path) -
             (ids, mask),
             str(path),
             input_names=names,
-            output_names=list(outputs),
-            dynamic_axes={**dict.fromkeys(names, axes), **{name: {0: "batch"} for name in outputs}},
+            output_names=[*heads, *spans],
+            dynamic_axes={
+                **dict.fromkeys([*names, *spans], axes),
+                **{name: {0: "batch"} for name in heads},
+            },
             opset_version=OPSET,
             dynamo=False,
         )
@@ -204,6 +212,29 @@ def _compare(
             difference = max(difference, gap)
     passed = max(loss.values()) <= config.export.max_macro_f1_loss
     return Gate(passed, config.export.quantization, loss, changed, round(difference, 4))
+
+
+def _calibrated(head: Head, logits: np.ndarray, dev: Sequence[Example], precision: float) -> Head:
+    """The head with its temperature and, at that temperature, a threshold per reported label.
+
+    A threshold is the lowest confidence at and above which the label's precision on `dev` reaches
+    `precision`; where no confidence reaches it, the one of the highest precision.
+    """
+    head = replace(head, temperature=_temperature(head, logits, dev))
+    answers: dict[str, list[tuple[float, bool]]] = {label: [] for label in head.reported_labels}
+    for row in _labelled(head, dev):
+        answer = head.read_out(logits[row])
+        right = answer.label == head.reported(dev[row].labels[head.name])
+        answers[answer.label].append((answer.confidence, right))
+    thresholds = {}
+    for label, given in answers.items():
+        given.sort(reverse=True)
+        hits = np.cumsum([right for _, right in given])
+        reached = hits / np.arange(1, len(given) + 1)
+        good = np.flatnonzero(reached >= min(precision, reached.max(initial=0.0)))
+        # Of equal confidences, all or none: the last one's place counts.
+        thresholds[label] = round(given[good[-1]][0], 4) if len(good) else 0.0
+    return replace(head, thresholds=thresholds)
 
 
 def _temperature(head: Head, logits: np.ndarray, dev: Sequence[Example]) -> float:

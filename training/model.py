@@ -1,14 +1,16 @@
-"""One encoder, one linear head per task."""
+"""One encoder, one linear head per task, one per span."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from training.config import HeadConfig
+
+NOWHERE = -1e4  # the score of padding; float16 still holds it
 
 
 class SentenceClassifier(nn.Module):
@@ -17,6 +19,7 @@ class SentenceClassifier(nn.Module):
     Args:
         encoder: any transformers encoder whose output has `last_hidden_state`.
         heads: the tasks, in the order of the outputs.
+        spans: the spans to find, whose outputs follow.
         pooling: `mean` (masked mean of all tokens) or `cls` (first token).
         dropout: probability, before the heads.
     """
@@ -25,6 +28,7 @@ class SentenceClassifier(nn.Module):
         self,
         encoder: PreTrainedModel,
         heads: Mapping[str, HeadConfig],
+        spans: Sequence[str],
         pooling: str,
         dropout: float,
     ) -> None:
@@ -36,9 +40,15 @@ class SentenceClassifier(nn.Module):
         self.heads = nn.ModuleDict(
             {name: nn.Linear(width, len(head.labels)) for name, head in heads.items()}
         )
+        self.spans = nn.ModuleDict({name: nn.Linear(width, 2) for name in spans})
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """Token ids and mask, both (batch, length) -> logits per head, (batch, labels)."""
+        """Token ids and mask, both (batch, length), to logits.
+
+        Returns:
+            (batch, labels) per head; (batch, length, 2) per span, the scores of each token being
+            the span's first and its last, the first position standing for «no span».
+        """
         output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         states = output.last_hidden_state
         if self.pooling == "cls":
@@ -47,7 +57,11 @@ class SentenceClassifier(nn.Module):
             mask = attention_mask.unsqueeze(-1).to(states.dtype)
             pooled = (states * mask).sum(1) / mask.sum(1)
         pooled = self.dropout(pooled)
-        return {name: head(pooled) for name, head in self.heads.items()}
+        outputs = {name: head(pooled) for name, head in self.heads.items()}
+        padding = attention_mask.unsqueeze(-1) == 0
+        for name, span in self.spans.items():
+            outputs[name] = span(self.dropout(states)).masked_fill(padding, NOWHERE)
+        return outputs
 
 
 def supports_bf16(device: torch.device) -> bool:

@@ -39,8 +39,8 @@ def train(
     """
     console = Console(stderr=True, soft_wrap=True)
     column, limit = config.data.text_column, config.data.limit
-    data = read_dataset(config.data.train, config.heads, column, limit)
-    dev = read_dataset(config.data.dev, config.heads, column, limit)
+    data = read_dataset(config.data.train, config.heads, column, limit, config.spans)
+    dev = read_dataset(config.data.dev, config.heads, column, limit, config.spans)
     base, notice = load_base(config.base, allow_fallback)
     if notice:
         console.print(notice)
@@ -48,7 +48,14 @@ def train(
     console.print(f"{base.used}: {base.encoder.num_parameters() / 1e6:.1f} M parameters; {rows}")
 
     def batches(part: Dataset, size: int) -> Batches:
-        return Batches(part.examples, config.heads, base.tokenizer, config.base.max_length, size)
+        return Batches(
+            part.examples,
+            config.heads,
+            list(config.spans),
+            base.tokenizer,
+            config.base.max_length,
+            size,
+        )
 
     size = config.train.batch_size
     folder = Path(config.output)

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from transformers import get_scheduler
 
 from stance.errors import ConfigError, Interrupted
+from stance.spans import best_tokens
 from training.base import Base
 from training.batches import MISSING, Batch, Batches
 from training.config import Config, TrainConfig
@@ -82,7 +83,7 @@ class Trainer:
         self._train = train
         self._dev = dev
         self.model = SentenceClassifier(
-            base.encoder, config.heads, config.base.pooling, settings.dropout
+            base.encoder, config.heads, list(config.spans), config.base.pooling, settings.dropout
         )
         optimizer = torch.optim.AdamW(_parameter_groups(self.model, settings), fused=True)
         updates = settings.epochs * math.ceil(len(train) / settings.gradient_accumulation)
@@ -140,20 +141,21 @@ class Trainer:
         self.model.load_state_dict(load_file(self._folder / BEST))
         return position
 
-    def predict(self, batches: Batches) -> dict[str, Tensor]:
-        """Logits per head, (rows, labels), in the rows' order."""
+    def predict(self, batches: Batches) -> dict[str, list[Tensor]]:
+        """Per row, in the rows' order: logits per head, (labels,), and per span, (tokens, 2)."""
         self._wrapped.eval()
         device = self._accelerator.device
         order: list[int] = []
-        parts: dict[str, list[Tensor]] = {name: [] for name in self._config.heads}
+        names = [*self._config.heads, *self._config.spans]
+        parts: dict[str, list[Tensor]] = {name: [] for name in names}
         with torch.inference_mode():
             for rows in batches.in_order():
                 batch = batches.batch(rows).to(device)
                 for name, logits in self._wrapped(batch.input_ids, batch.attention_mask).items():
-                    parts[name].append(logits.float().cpu())
+                    parts[name] += logits.float().cpu().unbind()
                 order += rows
-        inverse = torch.tensor(order).argsort()
-        return {name: torch.cat(logits)[inverse] for name, logits in parts.items()}
+        places = sorted(range(len(order)), key=order.__getitem__)
+        return {name: [logits[place] for place in places] for name, logits in parts.items()}
 
     def _step(self, batch: Batch) -> float:
         batch = batch.to(self._accelerator.device)
@@ -175,6 +177,14 @@ class Trainer:
             for name, head in self._config.heads.items()
             if (batch.targets[name] != MISSING).any()
         ]
+        for name, span in self._config.spans.items():
+            target = batch.targets[name]
+            if (target != MISSING).any():
+                # Start and end are each a choice among the tokens: (batch, length, 2), (batch, 2).
+                loss = nn.functional.cross_entropy(
+                    logits[name].float(), target, ignore_index=MISSING
+                )
+                parts.append(span.weight * loss)
         return torch.stack(parts).sum()
 
     def _close_epoch(self, position: Position, epoch: int, loss: float) -> Position:
@@ -188,27 +198,36 @@ class Trainer:
             (self._folder / f"{BEST}.new").replace(self._folder / BEST)
         position = replace(position, epoch=epoch + 1, step=0, best_score=best)
         self._save(position)
-        record = {"epoch": epoch + 1, "loss": round(loss, 4), "dev_macro_f1": scores}
+        record = {"epoch": epoch + 1, "loss": round(loss, 4), "dev_f1": scores}
         with (self._folder / LOG).open("a", encoding="utf-8") as log:
             log.write(json.dumps(record) + "\n")
-        told = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
-        self._console.print(f"epoch {epoch + 1}: loss {loss:.3f}, dev macro-F1: {told}")
+        shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
+        self._console.print(f"epoch {epoch + 1}: loss {loss:.3f}, dev F1: {shown}")
         return position
 
     def dev_scores(self) -> dict[str, float]:
-        """Macro-F1 per head on the dev rows, over the reported labels."""
+        """On the dev rows: macro-F1 per head, over the reported labels; exact F1 per span."""
         logits = self.predict(self._dev)
         scores = {}
         for name, settings in self._config.heads.items():
             head = settings.head(name)
             rows = [
-                (head.reported(head.labels[target]), head.read_out(row).label)
-                for target, row in zip(self._dev.targets(name), logits[name].numpy(), strict=True)
+                (head.reported(head.labels[target]), head.read_out(row.numpy()).label)
+                for target, row in zip(self._dev.targets(name).tolist(), logits[name], strict=True)
                 if target != MISSING
             ]
             if rows:
                 gold, told = zip(*rows, strict=True)
                 scores[name] = round(score(gold, told).macro_f1, 4)
+        for name in self._config.spans:
+            pairs = [
+                (tuple(target), best_tokens(row.numpy())[0])
+                for target, row in zip(self._dev.targets(name).tolist(), logits[name], strict=True)
+                if target[0] != MISSING
+            ]
+            right = sum(gold == told != (0, 0) for gold, told in pairs)
+            named = sum((gold != (0, 0)) + (told != (0, 0)) for gold, told in pairs)
+            scores[name] = round(2 * right / named, 4) if named else 1.0
         return scores
 
     def _begin(self) -> Position:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stance.bundle import Bundle
     from stance.errors import BundleError, ConfigError, DataError, InputError, StanceError
     from stance.predictor import Predictor
-    from stance.results import HeadPrediction, Prediction, SentencePrediction
+    from stance.results import HeadPrediction, Prediction, SentencePrediction, Span
     from stance.sentences import Sentence, split_sentences
 
 __version__ = "0.1.0"
@@ -33,6 +33,7 @@ _HOMES = {
     "Predictor": "stance.predictor",
     "Sentence": "stance.sentences",
     "SentencePrediction": "stance.results",
+    "Span": "stance.results",
     "StanceError": "stance.errors",
     "split_sentences": "stance.sentences",
 }
@@ -48,6 +49,7 @@ __all__ = [
     "Predictor",
     "Sentence",
     "SentencePrediction",
+    "Span",
     "StanceError",
     "__version__",
     "split_sentences",

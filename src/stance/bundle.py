@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from stance.errors import BundleError
-from stance.results import HeadPrediction
+from stance.results import UNCERTAIN, HeadPrediction
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -36,13 +36,15 @@ class Head:
     """One classification task: `labels` in the order of the graph's output of the same name.
 
     `merge` maps a fine label to the one that is reported in its place; probabilities are added.
-    `temperature` divides the logits before the softmax (Guo et al. 2017).
+    `temperature` divides the logits before the softmax (Guo et al. 2017). `thresholds` holds, for
+    reported labels, the probability below which a predictor that may abstain does so.
     """
 
     name: str
     labels: tuple[str, ...]
     merge: Mapping[str, str] = field(default_factory=dict)
     temperature: float = 1.0
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def reported(self, label: str) -> str:
         """The label that is reported for a fine one."""
@@ -53,7 +55,7 @@ class Head:
         """The labels left after merging, in order of first appearance."""
         return tuple(dict.fromkeys(self.reported(label) for label in self.labels))
 
-    def read_out(self, logits: np.ndarray) -> HeadPrediction:
+    def read_out(self, logits: np.ndarray, abstain: bool = False) -> HeadPrediction:
         """Logits of one text, shape (labels,), to calibrated probabilities and a label."""
         scaled = logits.astype(np.float64) / self.temperature
         exponentials = np.exp(scaled - scaled.max())
@@ -65,19 +67,24 @@ class Head:
         # The fine label is looked for inside the reported one, so that they never contradict.
         inside = [label for label in self.labels if self.reported(label) == best]
         fine_label = max(inside, key=fine.__getitem__)
-        return HeadPrediction(best, probabilities[best], probabilities, fine_label)
+        confidence, threshold = probabilities[best], self.thresholds.get(best, 0.0)
+        label = UNCERTAIN if abstain and confidence < threshold else best
+        return HeadPrediction(label, confidence, probabilities, fine_label, best, threshold)
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """A manifest, typed. `path` is the folder it was read from.
 
+    `spans` names the graph's span outputs, each of shape (batch, length, 2): logits of a token
+    being the span's first and its last, where the first position stands for «no span».
     `provenance` (base, config, data, versions) and `metrics` are for people and reports: nothing
     in inference depends on them.
     """
 
     path: Path
     heads: tuple[Head, ...]
+    spans: tuple[str, ...]
     max_length: int
     files: Mapping[str, str]
     provenance: Mapping[str, Any]
@@ -107,9 +114,16 @@ class Bundle:
             bundle = cls(
                 path=folder,
                 heads=tuple(
-                    Head(h["name"], tuple(h["labels"]), dict(h["merge"]), float(h["temperature"]))
+                    Head(
+                        name=h["name"],
+                        labels=tuple(h["labels"]),
+                        merge=dict(h["merge"]),
+                        temperature=float(h["temperature"]),
+                        thresholds=dict(h["thresholds"]),
+                    )
                     for h in content["heads"]
                 ),
+                spans=tuple(content["spans"]),
                 max_length=int(content["max_length"]),
                 files=dict(content["files"]),
                 provenance=dict(content["provenance"]),
@@ -146,6 +160,7 @@ def sha256(path: Path) -> str:
 def write_manifest(
     folder: Path,
     heads: tuple[Head, ...],
+    spans: tuple[str, ...],
     max_length: int,
     provenance: Mapping[str, Any],
     metrics: Mapping[str, Any],
@@ -154,6 +169,7 @@ def write_manifest(
     content = {
         "format": FORMAT,
         "heads": [asdict(head) for head in heads],
+        "spans": list(spans),
         "max_length": max_length,
         "files": {
             file.name: sha256(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST

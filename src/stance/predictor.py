@@ -11,19 +11,21 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from stance.bundle import MODEL, TOKENIZER, Bundle
 from stance.errors import BundleError
 from stance.readers import Line
 from stance.results import Prediction, SentencePrediction
 from stance.sentences import split_sentences
+from stance.spans import decode_span
 
 # Texts that one worker takes at a time: enough to hide the hand-over, few enough to share fairly.
 _CHUNK = 16
@@ -48,6 +50,7 @@ class Predictor:
         path: bundle folder; the shipped bundle when omitted.
         threads: worker threads for streams and lists; all available cores when omitted.
         providers: onnxruntime execution providers, in order of preference; the CPU when omitted.
+        abstain: report `uncertain` where a label's probability is below its threshold.
 
     Raises:
         BundleError: the bundle is missing, incomplete, altered or not loadable.
@@ -58,12 +61,14 @@ class Predictor:
         path: str | Path | None = None,
         threads: int | None = None,
         providers: Sequence[str] | None = None,
+        abstain: bool = False,
     ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.bundle = Bundle.load(path if path is not None else default_bundle())
         self.threads = threads or _available_cores()
         self.providers = tuple(providers or ("CPUExecutionProvider",))
+        self.abstain = abstain
         self._load()
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
@@ -88,11 +93,17 @@ class Predictor:
         asked, answered = tee(sentences)
         answers = self.stream(sentence.text for sentence, _ in asked)
         for (sentence, offset), answer in zip(answered, answers, strict=True):
+            start = offset + sentence.start
+            spans = {
+                name: replace(span, start=start + span.start, end=start + span.end)
+                for name, span in answer.spans.items()
+            }
             yield SentencePrediction(
                 answer.text,
                 answer.heads,
                 answer.truncated,
-                start=offset + sentence.start,
+                spans,
+                start=start,
                 end=offset + sentence.end,
             )
 
@@ -112,15 +123,17 @@ class Predictor:
     def logits(self, texts: Iterable[str]) -> dict[str, np.ndarray]:
         """Uncalibrated scores of the graph per head, shape (texts, labels): to calibrate on."""
         runtime = self._runtime()
-        rows = runtime.workers.map(lambda text: self._logits(runtime, text)[0], texts)
+        rows = runtime.workers.map(
+            lambda text: self._graph(runtime, self._encode(runtime, text)), texts
+        )
         collected: dict[str, list[np.ndarray]] = {head.name: [] for head in self.bundle.heads}
         for row in rows:
-            for name, values in row.items():
-                collected[name].append(values)
+            for name, values in collected.items():
+                values.append(row[name])
         return {name: np.stack(values) for name, values in collected.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Predictor, (self.bundle.path, self.threads, self.providers)
+        return Predictor, (self.bundle.path, self.threads, self.providers, self.abstain)
 
     def _load(self) -> None:
         self._process = os.getpid()
@@ -135,27 +148,32 @@ class Predictor:
         return [self._run_one(runtime, text) for text in texts]
 
     def _run_one(self, runtime: _Runtime, text: str) -> Prediction:
-        logits, truncated = self._logits(runtime, text)
-        heads = {head.name: head.read_out(logits[head.name]) for head in self.bundle.heads}
-        return Prediction(text, heads, truncated)
+        encoding = self._encode(runtime, text)
+        outputs = self._graph(runtime, encoding)
+        heads = {
+            head.name: head.read_out(outputs[head.name], self.abstain) for head in self.bundle.heads
+        }
+        spans = {
+            name: span
+            for name in self.bundle.spans
+            if (span := decode_span(outputs[name], encoding.offsets, text)) is not None
+        }
+        read = _CHARACTERS_PER_TOKEN * self.bundle.max_length
+        truncated = bool(encoding.overflowing) or len(text) > read
+        return Prediction(text, heads, truncated, spans)
 
-    def _logits(self, runtime: _Runtime, text: str) -> tuple[dict[str, np.ndarray], bool]:
-        """Logits per head, shape (labels,), and whether the text was cut."""
-        ids, truncated = self._encode(runtime.tokenizer, text)
+    def _graph(self, runtime: _Runtime, encoding: Encoding) -> dict[str, np.ndarray]:
+        """The graph's outputs for one text: (labels,) per head, (tokens, 2) per span."""
+        ids = np.array([encoding.ids], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         outputs = runtime.session.run(runtime.outputs, inputs)
-        return {
-            name: rows[0] for name, rows in zip(runtime.outputs, outputs, strict=True)
-        }, truncated
+        return {name: rows[0] for name, rows in zip(runtime.outputs, outputs, strict=True)}
 
-    def _encode(self, tokenizer: Tokenizer, text: str) -> tuple[np.ndarray, bool]:
-        """Token ids, shape (1, length), and whether the text was longer than the model reads."""
-        limit = self.bundle.max_length
-        head = text[: limit * _CHARACTERS_PER_TOKEN]
-        # Lone surrogates have no UTF-8 form, which is what the tokenizer reads.
-        encoding = tokenizer.encode(head.encode("utf-8", "replace").decode("utf-8"))
-        truncated = bool(encoding.overflowing) or len(head) < len(text)
-        return np.array([encoding.ids], dtype=np.int64), truncated
+    def _encode(self, runtime: _Runtime, text: str) -> Encoding:
+        head = text[: self.bundle.max_length * _CHARACTERS_PER_TOKEN]
+        # Lone surrogates have no UTF-8 form, which is what the tokenizer reads; one character
+        # stands for one, so that offsets hold.
+        return runtime.tokenizer.encode(head.encode("utf-8", "replace").decode("utf-8"))
 
 
 class _Runtime:
@@ -177,7 +195,7 @@ class _Runtime:
             raise BundleError(f"{bundle.path} cannot be loaded: {reason}") from error
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(bundle.max_length)
-        self.outputs = [head.name for head in bundle.heads]
+        self.outputs = [head.name for head in bundle.heads] + list(bundle.spans)
         widths = {output.name: output.shape[-1] for output in self.session.get_outputs()}
         for head in bundle.heads:
             if widths.get(head.name) != len(head.labels):
@@ -185,6 +203,9 @@ class _Runtime:
                     f"{bundle.path}: the graph has no output {head.name!r} of "
                     f"{len(head.labels)} labels; model and manifest do not belong together"
                 )
+        for name in bundle.spans:
+            if widths.get(name) != 2:
+                raise BundleError(f"{bundle.path}: the graph has no span output {name!r}")
         self.workers = ThreadPoolExecutor(threads, thread_name_prefix="stance")
 
 

@@ -226,7 +226,8 @@ def test_the_graph_agrees_with_torch_at_every_shape(tiny_base, tmp_path):
     base, _ = load_base(BaseConfig(name=str(tiny_base), max_length=48))
     heads = {name: HeadConfig(**head) for name, head in HEADS.items()}
     model = SentenceClassifier(base.encoder, heads, ["cue"], "mean", 0.1).eval()
-    export_onnx(model, list(heads), tmp_path / "model.onnx")
+    outputs = [*heads, "cue"]
+    export_onnx(model, list(heads), ["cue"], tmp_path / "model.onnx")
     session = ort.InferenceSession(str(tmp_path / "model.onnx"))
     generator = torch.Generator().manual_seed(0)
     for batch, length in [(1, 3), (1, 48), (2, 8), (5, 17)]:
@@ -235,8 +236,8 @@ def test_the_graph_agrees_with_torch_at_every_shape(tiny_base, tmp_path):
         mask[-1, length - 1 :] = 0
         with torch.inference_mode():
             wanted = model(ids, mask)
-        told = session.run(list(heads), {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
-        for name, logits in zip(heads, told, strict=True):
+        told = session.run(outputs, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+        for name, logits in zip(outputs, told, strict=True):
             np.testing.assert_allclose(logits, wanted[name].numpy(), atol=1e-4)
 
 

@@ -21,7 +21,8 @@ class Example:
     """One labelled sentence. A head that the row says nothing about is absent from `labels`.
 
     `spans` holds the start and end of each annotated span, in characters of `text`; None says that
-    the reader found none, and a span that the row says nothing about is absent. `origin` is `file:line`, for messages; `group` joins the rows of a contrast group.
+    the reader found none, and a span that the row says nothing about is absent. `origin` is
+    `file:line`, for messages; `group` joins the rows of a contrast group.
     """
 
     text: str

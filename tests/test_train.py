@@ -20,9 +20,10 @@ from stance import Bundle, DataError, Predictor
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
 from training.base import load_base  # noqa: E402
-from training.config import BaseConfig, describe, load_config  # noqa: E402
+from training.config import BaseConfig, Config, load_config  # noqa: E402
 from training.corpus import read_dataset  # noqa: E402
 from training.run import train  # noqa: E402
+from training.schema import describe  # noqa: E402
 
 
 def test_a_run_ends_in_a_bundle_that_records_what_it_was_made_of(stance, tiny_config, tmp_path):
@@ -211,7 +212,7 @@ def test_bad_rows_name_file_and_line(tiny_config, tmp_path, row, message):
 
 def test_help_explains_every_key(stance):
     text = " ".join(stance("train", "--help").out.split())
-    for name, _, _, description in describe():
+    for name, _, _, description in describe(Config):
         assert name in text
         assert description.split(",")[0].split()[0] in text
 

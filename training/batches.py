@@ -34,8 +34,50 @@ class Batch:
         return Batch(self.input_ids.to(device), self.attention_mask.to(device), targets)
 
 
+class LengthGroups:
+    """The rows of batches of similar length, in an order that only seed and epoch decide.
+
+    Args:
+        lengths: of every row, in tokens.
+        batch_size: rows per batch.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int) -> None:
+        self._lengths = lengths
+        self._size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self._lengths) // self._size)
+
+    def in_order(self) -> list[list[int]]:
+        """Batches sorted by length: for evaluation."""
+        return self._cut(list(range(len(self._lengths))))
+
+    def shuffled(self, seed: int, epoch: int) -> list[list[int]]:
+        """An epoch's batches; the same seed and epoch give the same order."""
+        generator = torch.Generator().manual_seed(seed * 1_000 + epoch)
+        order = torch.randperm(len(self._lengths), generator=generator).tolist()
+        window = self._size * _WINDOW_BATCHES
+        cut = []
+        for start in range(0, len(order), window):
+            cut += self._cut(order[start : start + window])
+        shuffle = torch.randperm(len(cut), generator=generator).tolist()
+        return [cut[index] for index in shuffle]
+
+    def _cut(self, rows: list[int]) -> list[list[int]]:
+        rows = sorted(rows, key=self._lengths.__getitem__)
+        return [rows[start : start + self._size] for start in range(0, len(rows), self._size)]
+
+
+def padded(rows: Sequence[Tensor], pad: int) -> tuple[Tensor, Tensor]:
+    """Token ids of different lengths as one tensor and its attention mask, (batch, length)."""
+    ids = torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True, padding_value=pad)
+    lengths = torch.tensor([len(row) for row in rows])
+    return ids, (torch.arange(ids.shape[1]) < lengths.unsqueeze(1)).long()
+
+
 class Batches:
-    """Tokenised examples, served as batches."""
+    """Tokenised examples, served as batches; `groups` says which rows go together."""
 
     def __init__(
         self,
@@ -54,7 +96,7 @@ class Batches:
         )
         self._ids: list[list[int]] = encoded["input_ids"]
         self._pad = int(tokenizer.pad_token_id or 0)
-        self._batch_size = batch_size
+        self.groups = LengthGroups([len(ids) for ids in self._ids], batch_size)
         self._targets = {
             name: torch.tensor(
                 [
@@ -74,34 +116,11 @@ class Batches:
                 ]
             )
 
-    def __len__(self) -> int:
-        return -(-len(self._ids) // self._batch_size)
-
-    def in_order(self) -> list[list[int]]:
-        """Row numbers of batches sorted by length: for evaluation."""
-        rows = sorted(range(len(self._ids)), key=lambda row: len(self._ids[row]))
-        return self._cut(rows)
-
-    def shuffled(self, seed: int, epoch: int) -> list[list[int]]:
-        """Row numbers of an epoch's batches; the same seed and epoch give the same order."""
-        generator = torch.Generator().manual_seed(seed * 1_000 + epoch)
-        order = torch.randperm(len(self._ids), generator=generator).tolist()
-        window = self._batch_size * _WINDOW_BATCHES
-        cut = []
-        for start in range(0, len(order), window):
-            rows = sorted(order[start : start + window], key=lambda row: len(self._ids[row]))
-            cut += self._cut(rows)
-        shuffle = torch.randperm(len(cut), generator=generator).tolist()
-        return [cut[index] for index in shuffle]
-
     def batch(self, rows: Sequence[int]) -> Batch:
         """Pad the rows' ids to the longest of them."""
-        ids = [torch.tensor(self._ids[row]) for row in rows]
-        padded = torch.nn.utils.rnn.pad_sequence(ids, batch_first=True, padding_value=self._pad)
-        lengths = torch.tensor([len(one) for one in ids])
-        mask = (torch.arange(padded.shape[1]) < lengths.unsqueeze(1)).long()
+        ids, mask = padded([torch.tensor(self._ids[row]) for row in rows], self._pad)
         targets = {name: target[list(rows)] for name, target in self._targets.items()}
-        return Batch(padded, mask, targets)
+        return Batch(ids, mask, targets)
 
     def targets(self, name: str) -> Tensor:
         """A head's class indices, (rows,), or a span's first and last token, (rows, 2).
@@ -115,10 +134,6 @@ class Batches:
         target = self._targets[head]
         counts = torch.bincount(target[target != MISSING], minlength=labels).float()
         return counts / counts.sum()
-
-    def _cut(self, rows: list[int]) -> list[list[int]]:
-        size = self._batch_size
-        return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
 def _tokens_of(span: tuple[int, int] | None, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -1,30 +1,31 @@
-"""The training configuration: typed, strict, one YAML file plus overrides.
+"""The configuration of fine-tuning.
 
 Every key has a type, a default and a description; `stance train --help` prints them. An unknown
-key is an error that names the nearest one.
+key is an error that names the nearest one, and options that contradict each other are refused.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from stance.bundle import Head
-from stance.errors import ConfigError
+from training.schema import Section, load
 
 
-class Section(BaseModel):
-    """A part of the configuration: immutable, and closed to keys it does not know."""
+def spelled(value: Any) -> Any:
+    """A label as text: YAML and tables may hold it as a number or a truth value."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))  # tables turn whole numbers into floats where a row lacks one
+    return str(value) if isinstance(value, int | float) else value
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-class BaseConfig(Section):
+class EncoderConfig(Section):
     """The pretrained encoder to start from."""
 
     name: str = Field(description="model id on the Hugging Face hub, or a local folder")
@@ -32,6 +33,17 @@ class BaseConfig(Section):
         None, description="local folder to go on from when `name` cannot be reached"
     )
     max_length: int = Field(192, ge=8, le=512, description="longest sentence read, in tokens")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EncoderConfig:
+        if self.fallback == self.name:
+            raise ValueError(f"fallback and name are both {self.name!r}; leave the fallback out")
+        return self
+
+
+class BaseConfig(EncoderConfig):
+    """The encoder, as a classifier uses it."""
+
     pooling: Literal["mean", "cls"] = Field(
         "mean", description="sentence vector: masked mean of the tokens, or the first token"
     )
@@ -46,6 +58,21 @@ class HeadConfig(Section):
     )
     weight: float = Field(1.0, gt=0, description="weight of the task in the loss")
     column: str | None = Field(None, description="column of the data; the head's name if omitted")
+    values: dict[str, str] = Field(
+        default_factory=dict, description="value in the data -> label, where they differ"
+    )
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _labels_are_text(cls, value: Any) -> Any:
+        return [spelled(label) for label in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("merge", "values", mode="before")
+    @classmethod
+    def _mapping_of_text(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {spelled(key): spelled(label) for key, label in value.items()}
 
     @model_validator(mode="after")
     def _consistent(self) -> HeadConfig:
@@ -54,6 +81,12 @@ class HeadConfig(Section):
         unknown = {*self.merge, *self.merge.values()} - set(self.labels)
         if unknown:
             raise ValueError(f"merge names labels that the head lacks: {sorted(unknown)}")
+        if chained := sorted(set(self.merge) & set(self.merge.values())):
+            raise ValueError(f"merge sends labels to {chained}, which it merges away themselves")
+        if len(set(self.labels) - set(self.merge)) < 2:
+            raise ValueError("merge leaves fewer than two labels to tell apart")
+        if strange := sorted(set(self.values.values()) - set(self.labels)):
+            raise ValueError(f"values names labels that the head lacks: {strange}")
         return self
 
     def head(self, name: str) -> Head:
@@ -69,37 +102,54 @@ class SpanConfig(Section):
 
 
 class DataConfig(Section):
-    """Where the labelled sentences are. Folders are read whole (JSONL, CSV, TSV, Parquet)."""
+    """Where the labelled sentences are."""
 
-    train: tuple[str, ...] = Field(description="files or folders to train on")
+    train: tuple[str, ...] = Field(
+        description="files (JSONL, JSON, CSV, TSV, Parquet) to train on, or folders of them"
+    )
     dev: tuple[str, ...] = Field(description="files or folders to choose and calibrate on")
     text_column: str = Field("text", description="column that holds the sentence")
+    text_pair_column: str | None = Field(
+        None,
+        description="column of a second text: both are read as one, `first ||| second`, and so "
+        "must the texts be that the bundle is to predict",
+    )
+    columns: tuple[str, ...] | None = Field(
+        None, description="names of the columns of CSV and TSV files whose first line is no header"
+    )
+    delimiter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="between the columns of a CSV file; found in its first line if omitted",
+    )
     limit: int | None = Field(None, ge=1, description="use only the first rows of each part")
 
+    @model_validator(mode="after")
+    def _consistent(self) -> DataConfig:
+        for key in ("text_column", "text_pair_column"):
+            name = getattr(self, key)
+            if self.columns and name and name not in self.columns:
+                raise ValueError(f"columns {list(self.columns)} lack the {key} {name!r}")
+        if self.text_pair_column == self.text_column:
+            raise ValueError(f"text_pair_column and text_column are both {self.text_column!r}")
+        return self
 
-class TrainConfig(Section):
-    """Optimisation."""
 
-    epochs: int = Field(4, ge=1, description="passes over the training data")
-    batch_size: int = Field(32, ge=1, description="sentences per step on one device")
+class OptimizerConfig(Section):
+    """What fine-tuning and pretraining share."""
+
+    batch_size: int = Field(32, ge=1, description="texts per step on one device")
     gradient_accumulation: int = Field(1, ge=1, description="steps per update")
     learning_rate: float = Field(5e-5, gt=0, description="peak rate of the encoder's top layer")
-    head_learning_rate: float = Field(1e-3, gt=0, description="peak rate of the heads")
+    head_learning_rate: float = Field(1e-3, gt=0, description="peak rate of what starts from zero")
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="factor on the rate per layer downwards; 1 is off"
     )
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay (AdamW)")
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the updates that warms up")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="decay after warm-up")
-    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the heads")
-    label_smoothing: float = Field(0.05, ge=0, lt=1, description="mass moved off the gold label")
-    class_weights: Literal["none", "sqrt", "balanced"] = Field(
-        "sqrt", description="loss weight per class: 1, 1/sqrt(share) or 1/share"
-    )
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
-    patience: int | None = Field(
-        None, ge=1, description="epochs without a better dev score before stopping; none is off"
-    )
     seed: int = Field(13, ge=0, description="of weights, order and dropout")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto is bf16 where the processor computes in it"
@@ -107,6 +157,47 @@ class TrainConfig(Section):
     checkpoint_minutes: float = Field(
         10.0, gt=0, description="minutes between checkpoints (one is also kept per epoch)"
     )
+
+
+class TrainConfig(OptimizerConfig):
+    """Optimisation."""
+
+    epochs: int = Field(4, ge=1, description="passes over the training data")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout before the heads")
+    loss: Literal["cross_entropy", "focal"] = Field(
+        "cross_entropy", description="focal turns to the rows that are still wrong"
+    )
+    focal_gamma: float = Field(2.0, gt=0, description="how far focal loss turns away from the easy")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="mass moved off the gold label")
+    class_weights: Literal["none", "sqrt", "balanced"] = Field(
+        "sqrt", description="loss weight per class: 1, 1/sqrt(share) or 1/share"
+    )
+    rdrop: float = Field(
+        0.0, ge=0, description="weight of R-Drop: two dropouts must agree; doubles the time; 0 off"
+    )
+    adversarial: float = Field(
+        0.0,
+        ge=0,
+        description="length of the step on each sentence's word embeddings that raises its loss "
+        "most, trained on as well (FGM); doubles the time; 0 is off",
+    )
+    metric: str = Field(
+        "mean", description="dev score that chooses the best epoch: mean, or one head's or span's"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="epochs without a better dev score before stopping; null is off"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainConfig:
+        if self.patience is not None and self.patience >= self.epochs:
+            raise ValueError(
+                f"patience {self.patience} can never stop a run of {self.epochs} epochs; "
+                "make it smaller or leave it out"
+            )
+        if self.loss != "focal" and "focal_gamma" in self.model_fields_set:
+            raise ValueError("focal_gamma is for loss: focal; set that or leave it out")
+        return self
 
 
 class ExportConfig(Section):
@@ -139,78 +230,22 @@ class Config(Section):
     export: ExportConfig = ExportConfig()
     output: str = Field("runs/default", description="run folder: checkpoints, log and `bundle/`")
 
-
-_NAMED: dict[str, type[BaseModel]] = {"heads": HeadConfig, "spans": SpanConfig}
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if both := sorted(set(self.heads) & set(self.spans)):
+            raise ValueError(f"{both[0]!r} is both a head and a span; rename one")
+        known = ["mean", *self.heads, *self.spans]
+        if self.train.metric not in known:
+            raise ValueError(f"train.metric {self.train.metric!r} is none of {', '.join(known)}")
+        for name, head in self.heads.items():
+            column = head.column or name
+            if self.data.columns and column not in self.data.columns:
+                raise ValueError(
+                    f"data.columns {list(self.data.columns)} lack the head's column {column!r}"
+                )
+        return self
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a YAML file and apply `section.key=value` overrides (values in YAML).
-
-    Raises:
-        ConfigError: the file is missing or no YAML mapping, a key is unknown, a value is of the
-            wrong type or out of range.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping of sections")
-    for override in overrides:
-        _apply(content, override)
-    try:
-        return Config.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_first_problem(error)}") from None
-
-
-def _apply(content: dict[str, Any], override: str) -> None:
-    name, separator, value = override.partition("=")
-    if not separator:
-        raise ConfigError(f"--set {override}: write section.key=value")
-    *sections, key = name.strip().split(".")
-    for section in sections:
-        content = content.setdefault(section, {})
-        if not isinstance(content, dict):
-            raise ConfigError(f"--set {override}: {section} is not a section")
-    try:
-        content[key] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    location = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        *_, key = problem["loc"]
-        names = {name.rsplit(".", 1)[-1] for name, *_ in describe()}
-        near = difflib.get_close_matches(str(key), names, n=1)
-        return f"unknown key {location!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if problem["type"] == "missing":
-        return f"key {location!r} is missing"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{location}: {message} (got {problem['input']!r})"
-
-
-def describe(
-    section: type[BaseModel] = Config, prefix: str = ""
-) -> Iterator[tuple[str, str, str, str]]:
-    """Every key as (dotted name, type, default, description), in order of definition."""
-    for name, info in section.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from describe(kind, f"{prefix}{name}.")
-        elif name in _NAMED:
-            yield from describe(_NAMED[name], f"{prefix}{name}.NAME.")
-        else:
-            default = (
-                "required"
-                if info.is_required()
-                else repr(info.get_default(call_default_factory=True))
-            )
-            spelled = str(kind) if not isinstance(kind, type) else kind.__name__
-            spelled = spelled.replace("typing.", "").replace("Literal", "one of ")
-            yield f"{prefix}{name}", spelled, default, info.description or ""
+    """Read the configuration of a fine-tuning; `training.schema.load` says what it raises."""
+    return load(path, Config, overrides)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from training.config import HeadConfig
+from training.config import HeadConfig, OptimizerConfig
 
+# A layer's number in a parameter's name: of BERT and most others, and of ALBERT's shared layers.
+_LAYER = re.compile(r"\.(?:layers?|albert_layer_groups)\.(\d+)\.")
 NOWHERE = -1e4  # the score of padding; float16 still holds it
 
 
@@ -62,6 +65,36 @@ class SentenceClassifier(nn.Module):
         for name, span in self.spans.items():
             outputs[name] = span(self.dropout(states)).masked_fill(padding, NOWHERE)
         return outputs
+
+
+def parameter_groups(
+    model: nn.Module, heads: tuple[str, ...], settings: OptimizerConfig
+) -> list[dict[str, object]]:
+    """Groups by rate and decay: heads apart, layer-wise decay, none on biases and norms.
+
+    Layers that share their weights (ALBERT) are one layer here.
+
+    Args:
+        model: an encoder with heads.
+        heads: beginnings of the names of the parameters that start from nothing.
+        settings: rates and decays.
+    """
+    depths = {name: _LAYER.search(name) for name, _ in model.named_parameters()}
+    top = 1 + max(int(found.group(1)) for found in depths.values() if found)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if name.startswith(heads):
+            rate = settings.head_learning_rate
+        else:
+            found = depths[name]
+            depth = int(found.group(1)) + 1 if found else 0  # embeddings lie below layer 0
+            rate = settings.learning_rate * settings.layer_decay ** (top - depth)
+        decay = 0.0 if parameter.ndim < 2 else settings.weight_decay
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
 
 
 def supports_bf16(device: torch.device) -> bool:

@@ -15,12 +15,13 @@ class ConfigCommand(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the keys with type, default and meaning."""
         with training_extra():
-            from training.config import describe
+            from training.config import Config
+            from training.schema import describe
         with formatter.section("Configuration keys"):
             formatter.write_dl(
                 [
                     (name, f"{text}. {kind}; default {default}")
-                    for name, kind, default, text in describe()
+                    for name, kind, default, text in describe(Config)
                 ]
             )
 

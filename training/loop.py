@@ -1,0 +1,255 @@
+"""What every long run shares: steps, checkpoints, Ctrl-C, progress, several processes.
+
+A run may be started by `accelerate launch` on several devices: each process then takes every n-th
+batch, all agree on when to stop, and the main one alone writes and speaks.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from stance.errors import ConfigError, Interrupted
+from training.config import OptimizerConfig
+from training.model import supports_bf16
+from training.schema import Section
+
+CHECKPOINT = "checkpoint"
+LOG = "log.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a run stands: `step` batches of `epoch` are done, in `minutes` of work so far."""
+
+    epoch: int = 0
+    step: int = 0
+    best_score: float = -1.0
+    best_epoch: int = -1
+    minutes: float = 0.0
+
+
+class Loop:
+    """The moving parts of a run: accelerator, wrapped model, optimizer, schedule, checkpoints.
+
+    Args:
+        model: what is trained.
+        groups: its parameters, with their rates and decays, as AdamW takes them.
+        schedule: makes the schedule of the optimizer's rates.
+        settings: batch, precision, clipping and checkpoints.
+        config: the whole configuration; a checkpoint is resumed only under the same one.
+        folder: the run's folder: `checkpoint/` and `log.jsonl` are kept there.
+        console: where progress goes (stderr).
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: list[dict[str, object]],
+        schedule: Callable[[Optimizer], LRScheduler],
+        settings: OptimizerConfig,
+        config: Section,
+        folder: Path,
+        console: Console,
+    ) -> None:
+        self.accelerator = Accelerator(
+            mixed_precision=_precision(settings),
+            gradient_accumulation_steps=settings.gradient_accumulation,
+            # A batch may lack every label of a head, whose weights then get no gradient.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        optimizer = AdamW(groups, fused=True)
+        self.model, self._optimizer, self._scheduler = self.accelerator.prepare(
+            model, optimizer, schedule(optimizer)
+        )
+        self._settings = settings
+        self._config = config.model_dump(mode="json")
+        self.folder = folder
+        self.console = console
+        self._stop = _Stop()
+        self._advance: Callable[[int], None] = lambda epoch: None
+        self._started = time.monotonic()
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches have to be."""
+        return self.accelerator.device
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of work on this run, those before an interruption included."""
+        return (time.monotonic() - self._started) / 60
+
+    def steps_per_epoch(self, batches: int) -> int:
+        """How many of an epoch's `batches` each process takes."""
+        return -(-batches // self.accelerator.num_processes)
+
+    def begin(self, *stale: str) -> Position:
+        """Empty the run folder of an earlier run's log, checkpoint and `stale` files."""
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in (LOG, *stale):
+                (self.folder / name).unlink(missing_ok=True)
+            shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self._started = time.monotonic()
+        return Position()
+
+    def restore(self) -> Position:
+        """Load the checkpoint, weights, optimizer and random states included.
+
+        Raises:
+            ConfigError: there is none, or it was made with another configuration.
+        """
+        folder = self.folder / CHECKPOINT
+        if not folder.is_dir():
+            raise ConfigError(f"{self.folder}: no checkpoint to resume from; run without --resume")
+        content = json.loads((folder / "position.json").read_text(encoding="utf-8"))
+        if content["config"] != self._config:
+            raise ConfigError(f"{folder} was made with another configuration; resume with that one")
+        self.accelerator.load_state(str(folder))
+        position = Position(**content["position"])
+        self._started = time.monotonic() - 60 * position.minutes
+        return position
+
+    def save(self, position: Position) -> None:
+        """Write a checkpoint beside the old one, then take its place: a crash leaves one whole."""
+        position = replace(position, minutes=self.minutes)
+        fresh = self.folder / f"{CHECKPOINT}.new"
+        main = self.accelerator.is_main_process
+        if main:
+            shutil.rmtree(fresh, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        self.accelerator.save_state(str(fresh))
+        self.accelerator.wait_for_everyone()
+        if main:
+            content = {"position": asdict(position), "config": self._config}
+            (fresh / "position.json").write_text(json.dumps(content), encoding="utf-8")
+            shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+            fresh.replace(self.folder / CHECKPOINT)
+
+    def log(self, record: dict[str, object]) -> None:
+        """Append a line to the run's log."""
+        if self.accelerator.is_main_process:
+            with (self.folder / LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(record) + "\n")
+
+    @contextmanager
+    def running(self, position: Position, steps: int, total: int) -> Iterator[None]:
+        """Show progress over `total` steps, `steps` an epoch, and hold Ctrl-C until a step ends."""
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = self.console
+        with (
+            _stop_requested(self._stop),
+            Progress(
+                TextColumn("epoch {task.fields[epoch]}"),
+                *columns,
+                console=console,
+                disable=not console.is_terminal,
+            ) as bar,
+        ):
+            done = position.epoch * steps + position.step
+            task = bar.add_task("run", total=total, completed=done, epoch=position.epoch + 1)
+            self._advance = lambda epoch: bar.update(task, advance=1, epoch=epoch + 1)
+            yield
+
+    def epoch(
+        self, position: Position, epoch: int, batches: Sequence[list[int]]
+    ) -> Iterator[tuple[int, list[int]]]:
+        """Yield number and rows of this process's batches of an epoch, from `position` on.
+
+        Between two batches it checkpoints when that is due.
+
+        Raises:
+            Interrupted: on Ctrl-C or SIGTERM, after a checkpoint.
+        """
+        every, mine = self.accelerator.num_processes, self.accelerator.process_index
+        # Every process must take the same number of steps: the last ones share the first batches.
+        batches = [*batches, *batches[: -len(batches) % every]][mine::every]
+        saved_at = time.monotonic()
+        for step, rows in enumerate(batches[position.step :], position.step + 1):
+            yield step, rows
+            self._advance(epoch)
+            stop = self._anyone(bool(self._stop))
+            due = time.monotonic() - saved_at > 60 * self._settings.checkpoint_minutes
+            if stop or self._anyone(due):
+                self.save(replace(position, epoch=epoch, step=step))
+                saved_at = time.monotonic()
+            if stop:
+                raise Interrupted(f"stopped in epoch {epoch + 1}; run again with --resume to go on")
+
+    @contextmanager
+    def updating(self) -> Iterator[None]:
+        """Around the backward passes of a batch: then clip and, when due, update the weights."""
+        with self.accelerator.accumulate(self.model):
+            yield
+            if self.accelerator.sync_gradients:
+                limit = self._settings.max_grad_norm
+                self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
+            self._optimizer.step()
+            self._scheduler.step()
+            self._optimizer.zero_grad()
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss."""
+        self.accelerator.backward(loss)
+
+    def unwrapped(self) -> nn.Module:
+        """The model without accelerate's wrapper, whose autocast would be traced into a graph."""
+        model: nn.Module = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        return model
+
+    def _anyone(self, flag: bool) -> bool:
+        """Whether any process says so: steps and checkpoints have to be taken together."""
+        if self.accelerator.num_processes == 1:
+            return flag
+        return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.device)) > 0)
+
+
+class _Stop:
+    """Set by the first Ctrl-C; the second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def __bool__(self) -> bool:
+        return self._asked
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+@contextmanager
+def _stop_requested(stop: _Stop) -> Iterator[None]:
+    before = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _precision(settings: OptimizerConfig) -> str:
+    if settings.precision == "fp32":
+        return "no"
+    supported = supports_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    if settings.precision == "bf16" and not supported:
+        raise ConfigError("train.precision is bf16, in which this processor cannot compute; auto")
+    return "bf16" if supported else "no"

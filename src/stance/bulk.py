@@ -1,0 +1,139 @@
+"""A run over many files: label what is read, show how far it is, go on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain, islice, tee
+from pathlib import Path
+from typing import Any, BinaryIO, TextIO
+
+from stance.errors import InputError, Interrupted
+from stance.predictor import Predictor
+from stance.readers import Line
+from stance.results import SentencePrediction
+from stance.sentences import split_sentences
+from stance.writers import Labelled, opened
+
+
+def label(predictor: Predictor, lines: Iterable[Line], done: int = 0) -> Labelled:
+    """Yield each line with its sentences, which are to be taken before the next line.
+
+    The predictor sees one stream, so short lines and small files keep every worker busy.
+
+    Args:
+        predictor: what labels.
+        lines: from `stance.readers.read`.
+        done: leave out so many sentences at the beginning.
+    """
+    lines = iter(lines)
+    while done and (line := next(lines, None)):
+        if (count := _count(line)) > done:
+            lines = chain([line], lines)
+            break
+        done -= count
+    asked, known = tee(lines)
+    sentences = predictor.analyze_lines(asked)
+    for line in known:
+        # All sentences of a line that is partly done are read again, as borders depend on the rest.
+        yield line, islice(sentences, done, _count(line))
+        done = 0
+
+
+def _count(line: Line) -> int:
+    return len(split_sentences(line.text))
+
+
+def with_progress(labelled: Labelled, total: int) -> Labelled:
+    """Show sentences done, rate and time left on standard error while `labelled` is consumed.
+
+    Args:
+        labelled: from `label`.
+        total: bytes of all input; 0 where it is not known.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total or None)
+        begin, count = time.perf_counter(), 0
+
+        def counted(sentences: Iterable[SentencePrediction]) -> Iterator[SentencePrediction]:
+            nonlocal count
+            for sentence in sentences:
+                yield sentence
+                count += 1
+                rate = count / (time.perf_counter() - begin)
+                progress.update(task, description=f"{count:,} sentences, {rate:,.0f}/s")
+
+        for line, sentences in labelled:
+            yield line, counted(sentences)
+            progress.update(task, completed=line.read)
+
+
+@contextmanager
+def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tuple[TextIO, int]]:
+    """A file that grows as `<path>.partial` and gets its name when the block succeeds.
+
+    The partial file says how far a run came: its last line is cut off if it is torn. What the run
+    was asked stands in `<path>.partial.json`.
+
+    Args:
+        path: the file to write.
+        run: what decides the output, by name; JSON-ready.
+        quoted: records may hold line breaks between double quotes (CSV).
+
+    Yields:
+        The stream to append to, and the number of records that it has.
+
+    Raises:
+        InputError: the partial file belongs to another run.
+        Interrupted: the user stopped the run.
+    """
+    partial = path.with_name(f"{path.name}.partial")
+    request = path.with_name(f"{path.name}.partial.json")
+    if partial.exists():
+        _check_same_run(partial, request, run)
+    else:
+        with opened(request) as stream:
+            json.dump(run, stream)
+        partial.touch()
+    with partial.open("r+b") as raw:
+        records, size = _complete_records(raw, quoted)
+        raw.truncate(size)
+    try:
+        with partial.open("a", encoding="utf-8", newline="\n") as stream:
+            yield stream, records
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; {partial} keeps what is done: give the same command again to go on"
+        ) from None
+    partial.replace(path)
+    request.unlink()
+
+
+def _check_same_run(partial: Path, request: Path, run: Mapping[str, Any]) -> None:
+    try:
+        begun = json.loads(request.read_text(encoding="utf-8"))
+        changed = [name for name, value in run.items() if begun[name] != value]
+    except (OSError, ValueError, KeyError, TypeError):
+        changed = ["request"]
+    if changed:
+        raise InputError(
+            f"{partial} was begun with another {' and '.join(changed)}: give the command as it "
+            f"was, or delete {partial} to begin anew"
+        )
+
+
+def _complete_records(stream: BinaryIO, quoted: bool) -> tuple[int, int]:
+    """How many records end in a line break, and the bytes that they take."""
+    records = size = position = quotes = 0
+    for line in stream:
+        position += len(line)
+        quotes += line.count(b'"') if quoted else 0
+        if line.endswith(b"\n") and quotes % 2 == 0:
+            records, size = records + 1, position
+    return records, size

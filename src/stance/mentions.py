@@ -100,11 +100,12 @@ _DETERMINERS = _words("itu ini tersebut tadi")
 _OPENERS = _words(
     "adapun agar agustus april atau baca bagi bahkan bila dalam dan dari dengan desember "
     "februari hal hari januari jika juga juli jumat juni kabar kamis karena kata kemudian "
-    "kepada ketika kini lalu lebih maret mei menurut meski minggu namun november oktober oleh "
-    "pada rabu saat sabtu sebagai sebelum sebelumnya sebuah sedangkan sejak selain selasa "
-    "sementara senin seorang seperti september setelah tapi terkait ujar ungkap untuk"
+    "kepada ketika kini lalu lebih maret mei menanggapi menurut menyikapi meski minggu namun "
+    "november oktober oleh pada rabu saat sabtu sebagai sebelum sebelumnya sebuah sedangkan "
+    "sejak selain selasa sementara senin seorang seperti september setelah tapi terkait ujar "
+    "ungkap untuk"
 )
-
+_PASSIVE = re.compile(r"Di\w{3,}kan")
 _CAPITALISED = r"[A-Z][\w'’]*(?:-\w+)*(?:\.(?=\s?[A-Z]))?"
 _RUN = re.compile(
     rf"{_CAPITALISED}(?:\s(?:(?:dan|of|the|de|van|bin|binti)\s)?(?:{_CAPITALISED}|\([A-Z][\w-]*\)))*"
@@ -174,11 +175,13 @@ class Mention:
         return is_role(self.text.split()[0].rstrip(".,"))
 
     def may_be_short_for(self, other: Mention) -> bool:
-        """Whether the name is part of the other's: «Kirby», of «juru bicara John Kirby»."""
+        """Whether it is part of the other, as «Kirby» and «Juru Bicara» of «Juru Bicara Kirby»."""
         if self.kind is not other.kind:
             return False
+        if self.role_led and re.match(rf"{re.escape(self.text)}[ ,]", other.text):
+            return True
         if self.kind is Kind.PERSON:
-            return is_within(self.name, other.name)
+            return is_within(self.name, other.name) and (other.role_led or not self.role_led)
         if self.kind is Kind.INSTITUTION:
             name = other.name[1:] if other.name[0] in ("PT", "PT.") else other.name
             return self.text == other.acronym or name[: len(self.name)] == self.name
@@ -186,6 +189,8 @@ class Mention:
 
     def starts_with(self, noun: str) -> bool:
         """Whether its title is `noun`; «polisi» is also «Kepolisian Jepang»."""
+        if self.kind is Kind.THING:
+            return noun in self.text.lower().split()
         first = self.text.split()[0].lower()
         return noun in (first, first.removeprefix("ke").removesuffix("an"))
 
@@ -236,14 +241,15 @@ def find_mentions(text: str, offset: int) -> Iterator[Mention]:
     previous: Mention | None = None
     for run in _RUN.finditer(text):
         start, words = run.start(), run[0].split()
-        while words and words[0].lower() in _OPENERS:
+        while words and (words[0].lower() in _OPENERS or _PASSIVE.fullmatch(words[0])):
             start += len(words[0]) + 1
             words = words[1:]
         if not words:
             continue
         mention = Mention(text[start : run.end()], offset + start, offset + run.end())
         tied = previous is not None and text[previous.end - offset : start] == ", "
-        if previous is not None and tied and previous.role_led and not mention.role_led:
+        person = mention.kind is Kind.PERSON and not mention.role_led
+        if previous is not None and tied and previous.role_led and person:
             yield Mention(text[previous.start - offset : run.end()], previous.start, mention.end)
             previous = None
         else:

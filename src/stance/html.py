@@ -26,9 +26,10 @@ _SPAN_TAGS = {"cue": "u", "source": "b"}
 
 # Okabe and Ito's palette (2008), which people with any colour vision tell apart, made pale or dark
 # enough for text to be read on it; and a line of another shape below each.
-_STYLE = """
+_STYLE = (
+    """
 :root { color-scheme: light dark; --page: #fff; --ink: #1a1a1a; --soft: #595959; --rule: #ccc;
-  --confirmed: #d6eaf8; --confirmed-line: #0072b2; --alleged: #fff0c2; --alleged-line: #b87700;
+  --confirmed: #d6eaf8; --confirmed-line: #00629b; --alleged: #fff0c2; --alleged-line: #8f5c00;
   --denied: #f6d9ea; --denied-line: #a8326f; --uncertain: #e6e6e6; --uncertain-line: #595959; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #161616; --ink: #ececec; --soft: #a8a8a8; --rule: #444;
@@ -61,10 +62,13 @@ section + section { border-top: 1px solid var(--rule); margin-top: 2rem; padding
 .alleged::before { color: var(--alleged-line); }
 .denied::before { color: var(--denied-line); } .none { color: var(--soft); }
 u { text-decoration: underline; text-decoration-thickness: .1em; text-underline-offset: .15em; }
-""" + "".join(
-    # A box of the legend that is not ticked dims its sentences.
-    f"body:has(#show-{label}:not(:checked)) .text .{label} {{ opacity: .25; }}\n"
-    for label in _MARKS
+"""
+    + "".join(
+        # A box of the legend that is not ticked dims its sentences.
+        f"body:has(#show-{label}:not(:checked)) .text .{label} {{ opacity: .25; }}\n"
+        for label in _MARKS
+    )
+    + "body:not(:has(.text .uncertain)) label:has(.uncertain) { display: none; }\n"
 )
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -104,12 +108,14 @@ def page_start(title: str) -> str:
 
 def section(heading: str, text: str, sentences: Sequence[SentencePrediction]) -> str:
     """One document of a page, under a heading if it has one."""
-    counts = Counter(_certainty(sentence) for sentence in sentences)
-    summary = ", ".join(f"{counts[label]} {label}" for label in _MARKS if counts[label])
+    counts = Counter(sentence.labels.get("certainty") for sentence in sentences)
+    found = ", ".join(f"{counts[label]} {label}" for label in _MARKS if counts[label])
+    total = f"{len(sentences)} sentence{'' if len(sentences) == 1 else 's'}"
+    summary = f"{total}: {found}" if found else total
     return (
         "<section>\n"
         + (f"<h2>{escape(heading)}</h2>\n" if heading else "")
-        + f'<p class="counts" lang="en">{len(sentences)} sentences: {summary}</p>\n'
+        + f'<p class="counts" lang="en">{summary}</p>\n'
         + f'<div class="text">{"".join(_marked(text, sentences))}</div>\n</section>\n'
     )
 
@@ -117,11 +123,12 @@ def section(heading: str, text: str, sentences: Sequence[SentencePrediction]) ->
 def _marked(text: str, sentences: Sequence[SentencePrediction]) -> Iterator[str]:
     position = 0
     for sentence in sentences:
-        label = _certainty(sentence)
+        label = sentence.labels.get("certainty", "none")
+        label = label if label in _MARKS else "none"
         yield escape(text[position : sentence.start])
         yield (
             f'<span class="s {label}" data-mark="{_MARKS[label]}" '
-            f'data-tag="{escape(_tag(sentence))}" title="{escape(_explanation(sentence))}">'
+            f'{_tag(sentence)}title="{escape(_explanation(sentence))}">'
         )
         yield from _with_spans(text, sentence)
         yield "</span>"
@@ -141,14 +148,10 @@ def _with_spans(text: str, sentence: SentencePrediction) -> Iterator[str]:
         yield opening + escape(text[start:end]) + closing
 
 
-def _certainty(sentence: SentencePrediction) -> str:
-    label = sentence.labels.get("certainty", "none")
-    return label if label in _MARKS else "none"
-
-
 def _tag(sentence: SentencePrediction) -> str:
     """The kind of claim; every label, where the bundle has another scheme."""
-    return sentence.labels.get("claim_type") or ", ".join(sentence.labels.values())
+    kind = sentence.labels.get("claim_type") or ", ".join(sentence.labels.values())
+    return f'data-tag="{escape(kind)}" ' if kind != "none" else ""
 
 
 def _explanation(sentence: SentencePrediction) -> str:

@@ -13,13 +13,18 @@ from typing import Final
 
 from training import cues
 
-HEADS: Final = ("claim_type", "certainty", "attribution")  # the scheme that it is written for
+# The scheme that it is written for.
+LABELS: Final = {
+    "claim_type": ("rule", "prediction", "causal", "quantity", "opinion", "event", "none"),
+    "certainty": ("confirmed", "stated", "alleged", "denied", "none"),
+    "attribution": ("newsroom", "named", "unnamed", "none"),
+}
 
 
 def read(text: str) -> dict[str, str]:
     """The three labels of a sentence, certainty in its fine form (`stated` apart)."""
     if not _claims(text):
-        return dict.fromkeys(HEADS, "none")
+        return dict.fromkeys(LABELS, "none")
     certainty = _certainty(text)
     return {
         "claim_type": _claim_type(text),

@@ -18,6 +18,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from stance import __version__
+from stance.bundle import Bundle
+from stance.errors import BundleError
 from stance.html import render_article
 from stance.predictor import Predictor
 from stance.readers import Line
@@ -37,6 +39,7 @@ from stance.serve.openapi import (
     sentence_schema,
 )
 from stance.serve.queue import WorkQueue
+from stance.summary import check_bundle, summarise
 
 _PAGE = {
     "/": ("index.html", "text/html"),
@@ -52,6 +55,10 @@ _LONGEST_TITLE = 200
 Result = TypeVar("Result", bound=Prediction)
 AnalyzeForm = Annotated[
     Literal["json", "html"], Query(alias="format", description="`html`: a page to keep or print.")
+]
+WithSummary = Annotated[
+    bool,
+    Query(alias="summary", description="Add `summary`: who says what. Needs a model with spans."),
 ]
 
 
@@ -85,6 +92,7 @@ def create_app(
         predictor.threads, limits.max_sentences, limits.timeout, watch=metrics.pending.set
     )
     metrics.capacity.set(queue.capacity)
+    summarisable = _is_summarisable(bundle)
     # The first answer is the slowest, so it is given here; and what OpenAPI shows is never stale.
     predictions = [one.to_dict() for one in predictor.predict(SENTENCES)]
     sentences = [one.to_dict() for one in predictor.analyze(DOCUMENT)]
@@ -143,7 +151,7 @@ def create_app(
     async def predict(body: PredictRequest, request: Request) -> Response:
         check_length(sum(map(len, body.texts)))
         work = partial(predictor.stream, body.texts)
-        content = await answer(request, len(body.texts), work, partial(_as_json, "predictions"))
+        content = await answer(request, len(body.texts), work, _as_predictions)
         return Response(content, media_type="application/json")
 
     @app.post(
@@ -157,7 +165,10 @@ def create_app(
         ),
     )
     async def analyze(
-        body: AnalyzeRequest, request: Request, form: AnalyzeForm = "json"
+        body: AnalyzeRequest,
+        request: Request,
+        form: AnalyzeForm = "json",
+        with_summary: WithSummary = False,
     ) -> Response:
         check_length(len(body.text))
         # In a thread: some texts take the splitter a tenth of a second.
@@ -168,7 +179,8 @@ def create_app(
             # To be saved: the service's own pages are the only ones that run at its address.
             headers = {"Content-Disposition": 'attachment; filename="stance.html"'}
             return Response(page, media_type="text/html", headers=headers)
-        content = await answer(request, size, work, partial(_as_json, "sentences"))
+        render = partial(_as_analysis, with_summary=with_summary and summarisable)
+        content = await answer(request, size, work, render)
         return Response(content, media_type="application/json")
 
     @app.get("/v1/model", summary="The model's card and the service's limits")
@@ -196,12 +208,28 @@ def create_app(
     return Guard(app, paths, max_body, metrics)
 
 
+def _is_summarisable(bundle: Bundle) -> bool:
+    try:
+        check_bundle(bundle)
+    except BundleError:
+        return False
+    return True
+
+
 def _count_sentences(text: str, enough: int) -> int:
     return sum(1 for _ in islice(iter_sentences(text), enough))
 
 
-def _as_json(name: str, results: Sequence[Prediction]) -> bytes:
-    return json.dumps({name: [result.to_dict() for result in results]}).encode("ascii")
+def _as_predictions(predictions: Sequence[Prediction]) -> bytes:
+    results = [prediction.to_dict() for prediction in predictions]
+    return json.dumps({"predictions": results}).encode("ascii")
+
+
+def _as_analysis(sentences: Sequence[SentencePrediction], with_summary: bool) -> bytes:
+    analysis: dict[str, Any] = {"sentences": [sentence.to_dict() for sentence in sentences]}
+    if with_summary:
+        analysis["summary"] = summarise(sentences).to_dict()
+    return json.dumps(analysis).encode("ascii")
 
 
 def _as_html(text: str, sentences: Sequence[SentencePrediction]) -> bytes:

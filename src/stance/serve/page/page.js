@@ -3,7 +3,6 @@
 import { messages, sample } from "./messages.js";
 
 const MARKS = { confirmed: "✓", alleged: "?", denied: "✗", none: "·", uncertain: "~" };
-const WORD_JOINER = "\u2060"; // no line ends here
 const element = (id) => document.getElementById(id);
 
 const state = {
@@ -12,6 +11,7 @@ const state = {
   text: "", // what was analysed
   points: [], // its characters as the service counts them: code points
   sentences: [],
+  sources: [], // { key, name, claims: the starts of its sentences }, as the service summarises them
   request: null, // the AbortController of the analysis under way
   status: null, // [message, ...arguments], to be said again in the other language
 };
@@ -41,7 +41,7 @@ const labelName = (head, label) =>
 const headName = (head) => words().heads[head] ?? head;
 const percent = (share) => `${Math.round(100 * share)} %`;
 const leastConfidence = (sentence) => Math.min(...Object.values(sentence.confidence));
-const sourceOf = (sentence) => sentence.spans.source?.text ?? "";
+const sourceOf = (sentence) => state.sources.find(({ claims }) => claims.has(sentence.start));
 
 // ---- language and status
 
@@ -121,10 +121,11 @@ async function analyze() {
   const text = element("text").value.replace(/\p{Surrogate}/gu, "\ufffd");
   if (!text.trim()) return say("nothing");
   await attempt(async () => {
-    const { sentences } = await (await ask("v1/analyze", text)).json();
+    const { sentences, summary } = await (await ask("v1/analyze?summary=true", text)).json();
     state.text = text;
     state.points = Array.from(text);
     state.sentences = sentences;
+    state.sources = summary ? sourcesOf(summary) : [];
     element("results").hidden = sentences.length === 0;
     if (!sentences.length) return say("nothing");
     buildFilters();
@@ -133,6 +134,18 @@ async function analyze() {
     element("results").focus();
   });
 }
+
+function sourcesOf({ named, unnamed, newsroom }) {
+  const source = (kind) => ({ name, claims }) =>
+    ({ key: `${kind}:${name ?? ""}`, name, claims: new Set(claims.map(({ start }) => start)) });
+  return [
+    ...named.map(source("named")),
+    ...unnamed.map(source("unnamed")),
+    ...[{ name: null, claims: newsroom }].map(source("newsroom")),
+  ].filter(({ claims }) => claims.size);
+}
+
+const sourceName = ({ key, name }) => name ?? (key === "newsroom:" ? words().newsroom : words().noName);
 
 async function readFile(file) {
   const limit = state.model?.limits.max_chars ?? Infinity;
@@ -188,11 +201,9 @@ function showFilterNames() {
     }
   }
   const chosen = element("source").value;
-  const sources = [...new Set(state.sentences.map(sourceOf))].filter(Boolean);
   element("source").replaceChildren(
     make("option", { value: "" }, words().allSources),
-    ...sources.map((source) => make("option", { value: `=${source}` }, source)),
-    make("option", { value: "=" }, words().noSource),
+    ...state.sources.map((source) => make("option", { value: source.key }, sourceName(source))),
   );
   element("source").value = chosen;
 }
@@ -205,7 +216,7 @@ function matcher() {
   const least = element("confidence").value / 100;
   return (sentence) =>
     off.every(([head, label]) => sentence[head] !== label) &&
-    (source === "" || `=${sourceOf(sentence)}` === source) &&
+    (source === "" || sourceOf(sentence)?.key === source) &&
     leastConfidence(sentence) >= least;
 }
 
@@ -239,32 +250,34 @@ function showArticle() {
 }
 
 function sentenceElement(sentence, index, matches) {
+  const place = { "data-index": index, tabindex: -1 };
   if (!matches) {
-    return make("span", { class: "sentence other", "data-index": index, tabindex: -1 }, ...segments(sentence));
+    return make("span", { ...place, class: "sentence other" }, ...pieces(sentence, sentence.start, sentence.end));
   }
   const { certainty, claim_type: type } = sentence;
   const spoken = Object.keys(sentence.confidence).map((head) => labelName(head, sentence[head]));
+  // The first word stays with the mark, which would look lost at the end of a line.
+  const word = sentence.start + Math.min(Array.from(sentence.text.split(/\s/, 1)[0]).length, 30);
   return make(
     "span",
-    { class: `sentence certainty-${certainty}`, "data-index": index, tabindex: -1 },
+    { ...place, class: `sentence certainty-${certainty}` },
     make("span", { class: "unseen" }, `[${spoken.join(", ")}] `),
-    certainty in MARKS ? markElement(certainty) : "",
-    WORD_JOINER,
-    ...segments(sentence),
+    make("span", { class: "lead" }, certainty in MARKS ? markElement(certainty) : "", ...pieces(sentence, sentence.start, word)),
+    ...pieces(sentence, word, sentence.end),
     type ? make("span", { class: "tag", "aria-hidden": "true" }, labelName("claim_type", type)) : "",
   );
 }
 
-/** The sentence's words, cut where a cue or a source begins or ends: they may overlap. */
-function segments(sentence) {
+/** A stretch of the text, cut where a cue or a source begins or ends: they may overlap. */
+function pieces(sentence, from, to) {
   const spans = Object.entries(sentence.spans);
-  const inner = spans.flatMap(([, span]) => [span.start, span.end]);
-  const cuts = [...new Set([sentence.start, ...inner, sentence.end])].sort((a, b) => a - b);
+  const edges = spans.flatMap(([, span]) => [span.start, span.end]).filter((edge) => from < edge && edge < to);
+  const cuts = [...new Set([from, ...edges, to])].sort((a, b) => a - b);
   return cuts.slice(1).map((end, index) => {
     const start = cuts[index];
-    const words = state.points.slice(start, end).join("");
+    const text = state.points.slice(start, end).join("");
     const names = spans.filter(([, span]) => span.start <= start && end <= span.end).map(([name]) => name);
-    return names.length ? make("span", { class: names.join(" ") }, words) : words;
+    return names.length ? make("span", { class: names.join(" ") }, text) : text;
   });
 }
 
@@ -275,7 +288,8 @@ function showDetail(index) {
     const label = labelName(head, sentence[head]) + (fine ? ` (${words().fine[fine] ?? fine})` : "");
     return [headName(head), make("span", {}, `${label} `, make("span", { class: "number" }, percent(confidence)))];
   });
-  if (sentence.spans.source) rows.push([words().source, sentence.spans.source.text]);
+  const source = sourceOf(sentence);
+  if (source) rows.push([words().source, sourceName(source)]);
   if (sentence.spans.cue) rows.push([words().cue, sentence.spans.cue.text]);
   if (sentence.truncated) rows.push(["!", words().truncated]);
   element("detail-list").replaceChildren(
@@ -285,24 +299,21 @@ function showDetail(index) {
 }
 
 function showSummary() {
-  const labels = ["confirmed", "alleged", "denied"].filter((label) =>
-    state.sentences.some((sentence) => sentence.certainty === label));
-  const bySource = Map.groupBy(state.sentences, sourceOf);
-  const rows = [...bySource].toSorted(([one, a], [other, b]) => !one - !other || b.length - a.length);
+  for (const id of ["by-source", "source-field"]) element(id).hidden = !state.sources.length;
+  const labels = ["confirmed", "alleged", "denied"];
   element("summary-head").replaceChildren(
     make("th", { scope: "col" }, words().source),
     ...labels.map((label) => make("th", { scope: "col", class: `certainty-${label}`, title: labelName("certainty", label) },
       markElement(label),
       make("span", { class: "unseen" }, labelName("certainty", label)))),
-    make("th", { scope: "col" }, words().sentences),
   );
   element("summary").replaceChildren(
-    ...rows.map(([source, sentences]) => {
-      const name = make("button", { type: "button", class: "link", "data-source": `=${source}` }, source || words().noSource);
-      const count = (label) => sentences.filter((sentence) => sentence.certainty === label).length;
+    ...state.sources.map((source) => {
+      const said = state.sentences.filter((sentence) => source.claims.has(sentence.start));
+      const count = (label) => said.filter((sentence) => sentence.certainty === label).length;
+      const name = make("button", { type: "button", class: `link ${source.key.split(":")[0]}`, "data-source": source.key }, sourceName(source));
       return make("tr", {}, make("th", { scope: "row" }, name),
-        ...labels.map((label) => make("td", {}, String(count(label) || "·"))),
-        make("td", {}, String(sentences.length)));
+        ...labels.map((label) => make("td", {}, String(count(label) || "·"))));
     }),
   );
 }

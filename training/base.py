@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from transformers import (
     AutoConfig,
@@ -15,27 +16,38 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from stance.errors import ConfigError
-from training.config import BaseConfig
+from training.config import EncoderConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A loaded encoder. `requested` is the configuration's name, `used` what was really loaded."""
+    """A loaded encoder. `requested` is the configuration's name, `used` what was really loaded.
+
+    `headless` says that the files hold no weights for the head that was asked for.
+    """
 
     encoder: PreTrainedModel
     tokenizer: PreTrainedTokenizerFast
     requested: str
     used: str
+    headless: bool
 
 
-def load_base(config: BaseConfig, allow_fallback: bool = True) -> tuple[Base, str | None]:
+def load_base(
+    config: EncoderConfig, allow_fallback: bool = True, kind: Any = AutoModel
+) -> tuple[Base, str | None]:
     """Load the configured encoder, or its fallback; the second value says why it fell back.
+
+    Args:
+        config: which encoder.
+        allow_fallback: whether `config.fallback` may replace it.
+        kind: transformers' class that loads it: `AutoModel`, or one with a pretraining head.
 
     Raises:
         ConfigError: neither can be loaded, or the fallback is not allowed.
     """
     try:
-        return _load(config.name, config), None
+        return _load(config.name, config, kind), None
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
     if config.fallback is None or not allow_fallback:
@@ -47,10 +59,10 @@ def load_base(config: BaseConfig, allow_fallback: bool = True) -> tuple[Base, st
             f"{config.fallback!r} is no folder here; run from the project's root"
         )
     notice = f"base {config.name!r} cannot be reached; going on from {config.fallback!r}"
-    return _load(config.fallback, config), notice
+    return _load(config.fallback, config, kind), notice
 
 
-def _load(name: str, config: BaseConfig) -> Base:
+def _load(name: str, config: EncoderConfig, kind: Any) -> Base:
     if "/" in name and not Path(name).is_dir() and Path(name.split("/")[0]).is_dir():
         raise OSError(f"{name} is no folder")  # a mistyped path must not be asked of the hub
     # Its reports of unused heads and its own progress bars would bury the run's lines.
@@ -58,14 +70,21 @@ def _load(name: str, config: BaseConfig) -> Base:
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     settings = AutoConfig.from_pretrained(name)
     # Float32 whatever the file holds: half-precision master weights would lose small updates.
-    encoder = AutoModel.from_pretrained(name, config=settings, dtype="float32")
+    encoder, report = kind.from_pretrained(
+        name, config=settings, dtype="float32", output_loading_info=True
+    )
     # The pooler is for next-sentence prediction; unused weights would only be carried along.
     if getattr(encoder, "pooler", None) is not None:
         encoder.pooler = None
-    tokenizer = AutoTokenizer.from_pretrained(name)
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise ConfigError(f"base {name!r} has no fast tokenizer, which the bundle needs")
     positions = getattr(settings, "max_position_embeddings", config.max_length)
     if config.max_length > positions:
         raise ConfigError(f"base.max_length {config.max_length} is over {name!r}'s {positions}")
-    return Base(encoder, tokenizer, requested=config.name, used=name)
+    headless = any("pooler" not in key for key in report["missing_keys"])
+    return Base(encoder, _tokenizer(name), config.name, name, headless)
+
+
+def _tokenizer(name: str) -> PreTrainedTokenizerFast:
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
+        raise ConfigError(f"base {name!r} has no fast tokenizer, which the bundle needs")
+    return tokenizer

@@ -7,6 +7,7 @@ batch, all agree on when to stop, and the main one alone writes and speaks.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import signal
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
-from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate import Accelerator, DistributedDataParallelKwargs, PartialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -44,6 +45,11 @@ class Position:
     minutes: float = 0.0
 
 
+def run_console() -> Console:
+    """Where a run speaks: stderr, and only of the main process."""
+    return Console(stderr=True, soft_wrap=True, quiet=not PartialState().is_main_process)
+
+
 class Loop:
     """The moving parts of a run: accelerator, wrapped model, optimizer, schedule, checkpoints.
 
@@ -67,6 +73,8 @@ class Loop:
         folder: Path,
         console: Console,
     ) -> None:
+        # At every checkpoint it would report that tied weights are written once.
+        logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
         self.accelerator = Accelerator(
             mixed_precision=_precision(settings),
             gradient_accumulation_steps=settings.gradient_accumulation,
@@ -185,9 +193,9 @@ class Loop:
         for step, rows in enumerate(batches[position.step :], position.step + 1):
             yield step, rows
             self._advance(epoch)
-            stop = self._anyone(bool(self._stop))
+            stop = self.anyone(bool(self._stop))
             due = time.monotonic() - saved_at > 60 * self._settings.checkpoint_minutes
-            if stop or self._anyone(due):
+            if stop or self.anyone(due):
                 self.save(replace(position, epoch=epoch, step=step))
                 saved_at = time.monotonic()
             if stop:
@@ -214,7 +222,7 @@ class Loop:
         model: nn.Module = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         return model
 
-    def _anyone(self, flag: bool) -> bool:
+    def anyone(self, flag: bool) -> bool:
         """Whether any process says so: steps and checkpoints have to be taken together."""
         if self.accelerator.num_processes == 1:
             return flag

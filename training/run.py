@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from stance.bundle import Bundle
 from training.base import Base, load_base
@@ -16,9 +12,9 @@ from training.batches import Batches
 from training.config import Config
 from training.corpus import Dataset, read_dataset
 from training.export import export_bundle
+from training.loop import run_console
+from training.provenance import commit, versions
 from training.train import Trainer
-
-_PACKAGES = ("stance", "torch", "transformers", "tokenizers", "onnx", "onnxruntime")
 
 
 def train(
@@ -37,7 +33,7 @@ def train(
         DataError: a row of the data is not in the scheme.
         Interrupted: the run was stopped; its checkpoint is kept.
     """
-    console = Console(stderr=True, soft_wrap=True)
+    console = run_console()
     column, limit = config.data.text_column, config.data.limit
     data = read_dataset(config.data.train, config.heads, column, limit, config.spans)
     dev = read_dataset(config.data.dev, config.heads, column, limit, config.spans)
@@ -84,9 +80,7 @@ def _provenance(
             "train": [asdict(file) for file in data.files],
             "dev": [asdict(file) for file in dev.files],
         },
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
+        "versions": versions(),
+        "commit": commit(),
         "notes": notes,
     }

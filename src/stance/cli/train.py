@@ -1,8 +1,10 @@
-"""`stance train`: fine-tune, export and check a bundle."""
+"""`stance train` and `stance pretrain`: what a configuration says."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,34 +12,62 @@ from stance.extras import training_extra
 
 
 class ConfigCommand(click.Command):
-    """A command whose help ends with every key of the configuration."""
+    """A command whose help ends with every key of its configuration.
+
+    Args:
+        schema: imports and returns the configuration's class; called only for the help.
+    """
+
+    def __init__(self, *args: Any, schema: Callable[[], Any], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._schema = schema
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the keys with type, default and meaning."""
         with training_extra():
-            from training.config import Config
             from training.schema import describe
+
+            keys = list(describe(self._schema()))
         with formatter.section("Configuration keys"):
-            formatter.write_dl(
-                [
-                    (name, f"{text}. {kind}; default {default}")
-                    for name, kind, default, text in describe(Config)
-                ]
-            )
+            for name, kind, default, text in keys:
+                formatter.write_text(f"{name}: {kind} (default {default})")
+                with formatter.indentation():
+                    formatter.write_text(f"{text}.")
+
+
+def _train_schema() -> Any:
+    from training.config import Config
+
+    return Config
+
+
+def _pretrain_schema() -> Any:
+    from training.pretrain import PretrainConfig
+
+    return PretrainConfig
 
 
 _config = click.argument("config", type=click.Path(path_type=Path))
 _overrides = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, e.g. train.epochs=2."
 )
+_output = click.option("--output", help="Run folder; overrides the configuration's `output`.")
+_resume = click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
+_no_fallback = click.option(
+    "--no-fallback", is_flag=True, help="Fail if the configured base cannot be loaded."
+)
 
 
-@click.command(cls=ConfigCommand)
+def _with_output(overrides: tuple[str, ...], output: str | None) -> tuple[str, ...]:
+    return overrides if output is None else (*overrides, f"output={output}")
+
+
+@click.command(cls=ConfigCommand, schema=_train_schema)
 @_config
 @_overrides
-@click.option("--output", help="Run folder; overrides the configuration's `output`.")
-@click.option("--resume", is_flag=True, help="Go on from the run folder's checkpoint.")
-@click.option("--no-fallback", is_flag=True, help="Fail if the configured base cannot be loaded.")
+@_output
+@_resume
+@_no_fallback
 @click.option("--notes", default="", help="Markdown for the model card.")
 def train(
     config: Path,
@@ -51,6 +81,25 @@ def train(
     with training_extra():
         from training.config import load_config
         from training.run import train as run
-    if output is not None:
-        overrides = (*overrides, f"output={output}")
-    run(load_config(config, overrides), resume, not no_fallback, notes)
+    run(load_config(config, _with_output(overrides, output)), resume, not no_fallback, notes)
+
+
+@click.command(cls=ConfigCommand, schema=_pretrain_schema)
+@_config
+@_overrides
+@_output
+@_resume
+@_no_fallback
+def pretrain(
+    config: Path,
+    overrides: tuple[str, ...],
+    output: str | None,
+    resume: bool,
+    no_fallback: bool,
+) -> None:
+    """Adapt a base to a domain: masked language modelling on raw text."""
+    with training_extra():
+        from training.pretrain import PretrainConfig
+        from training.pretrain import pretrain as run
+        from training.schema import load
+    run(load(config, PretrainConfig, _with_output(overrides, output)), resume, not no_fallback)

@@ -10,16 +10,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from stance.mentions import (
     Kind,
     Mention,
     find_mentions,
+    fuller,
+    is_institutional,
     is_pronoun,
     is_role,
-    is_within,
     leading_subject,
+    names_nobody,
     role_noun,
 )
 from stance.results import SentencePrediction
@@ -95,12 +98,14 @@ class _Document:
         """Link the next sentence's source, and remember whom the sentence names."""
         source = _source(sentence)
         found = self._resolve(source, sentence) if source is not None else None
-        speaker = found[0] if found else source if _is_name(source) else None
+        if found is not None:
+            self.speakers.append(found[0])
+        else:
+            self.speakers.append(source if source and not names_nobody(source.text) else None)
         newsroom = source is None and len(self.sources) not in self.quoted
         self.subjects.append(self._subject(sentence) if newsroom else None)
         self.sources.append(source)
-        self.speakers.append(speaker)
-        if source is not None and _is_name(source):
+        if source and not names_nobody(source.text) and role_noun(source.text) is None:
             self.spoken.append(source)
         self.named.extend(find_mentions(sentence.text, sentence.start))
         if found is None:
@@ -115,7 +120,7 @@ class _Document:
         referent: Mention | None
         if is_pronoun(source.text):
             rule, referent = "pronoun", self._pronoun(source, sentence)
-        elif source.text.lower() == "pihaknya":
+        elif is_institutional(source.text):
             rule, referent = "institution", self._last_speaker()
         elif noun := role_noun(source.text):
             rule, referent = "role", self._role(source, noun)
@@ -142,9 +147,7 @@ class _Document:
 
     def _last_speaker(self, kind: Kind | None = None) -> Mention | None:
         """Who spoke last, unless that is unknown or not of this kind; documents do not count."""
-        for source, speaker in list(zip(self.sources, self.speakers, strict=True))[
-            : -_WINDOW - 1 : -1
-        ]:
+        for source, speaker in _backwards(self.sources, self.speakers, _WINDOW):
             if source is not None and source.kind is not Kind.THING:
                 known = speaker is not None and kind in (None, speaker.kind)
                 return speaker if known else None
@@ -152,9 +155,7 @@ class _Document:
 
     def _last_subject(self, window: int) -> Mention | None:
         """The person whom the newsroom wrote about last, if nobody has spoken since."""
-        for source, subject in list(zip(self.sources, self.subjects, strict=True))[
-            : -window - 1 : -1
-        ]:
+        for source, subject in _backwards(self.sources, self.subjects, window):
             if source is not None or subject is not None:
                 return subject
         return None
@@ -169,20 +170,22 @@ class _Document:
         return self._fuller(subject) or subject
 
     def _fuller(self, mention: Mention) -> Mention | None:
-        """The longest earlier mention of the same name, if it says more than this one.
+        """The fullest earlier mention of the same name, if it says more than this one.
 
         Those who spoke are looked at before those whom the text only names, since there the edges
         of a name are less certain.
         """
-        for pool in (self.spoken, self.named):
-            same = [other for other in pool if mention.may_be_short_for(other)]
-            longest = max((other.name for other in same), key=len, default=())
-            if not all(is_within(other.name, longest) for other in same):
-                return None  # two people share the name
-            fullest = max(same, key=lambda other: len(other.text.split()), default=mention)
-            if len(fullest.text.split()) > len(mention.text.split()):
-                return fullest
-        return None
+        return fuller(mention, self.spoken) or fuller(mention, self.named)
+
+
+_Column = list[Mention | None]
+
+
+def _backwards(
+    sources: _Column, others: _Column, window: int
+) -> Iterator[tuple[Mention | None, Mention | None]]:
+    """The last pairs of two columns, the latest first."""
+    return islice(zip(reversed(sources), reversed(others), strict=True), window)
 
 
 def _source(sentence: SentencePrediction) -> Mention | None:
@@ -191,13 +194,6 @@ def _source(sentence: SentencePrediction) -> Mention | None:
     if span is None or span.text.lower() in _FIRST_PERSON:
         return None
     return Mention(span.text, span.start, span.end)
-
-
-def _is_name(source: Mention | None) -> bool:
-    """Whether a source stands for itself."""
-    if source is None or is_pronoun(source.text) or source.text.lower() == "pihaknya":
-        return False
-    return role_noun(source.text) is None
 
 
 def _quoted(

@@ -88,6 +88,7 @@ _PLACES = _words(
     "vietnam washington yaman yogyakarta yunani"
 )
 _PERSONAL = _words("ia dia beliau dirinya")
+_OTHER_PERSONS = _words("saya aku kami kita mereka")
 _SPEECH = (
     "akui bagi beber beri celetuk cerita cetus diakui dijelaskan dikata dituturkan harap imbuh "
     "jawab jelas kata kilah kisah klaim lanjut menurut papar pesan pinta pungkas sambung saran "
@@ -181,7 +182,7 @@ class Mention:
         if self.role_led and re.match(rf"{re.escape(self.text)}[ ,]", other.text):
             return True
         if self.kind is Kind.PERSON:
-            return is_within(self.name, other.name) and (other.role_led or not self.role_led)
+            return _is_within(self.name, other.name) and (other.role_led or not self.role_led)
         if self.kind is Kind.INSTITUTION:
             name = other.name[1:] if other.name[0] in ("PT", "PT.") else other.name
             return self.text == other.acronym or name[: len(self.name)] == self.name
@@ -207,7 +208,17 @@ def _proper_name(words: list[str]) -> tuple[str, ...]:
     return tuple(name[-4:])
 
 
-def is_within(part: Sequence[str], whole: Sequence[str]) -> bool:
+def fuller(mention: Mention, others: Sequence[Mention]) -> Mention | None:
+    """The longest form of the same name among others, where it is longer and only one person's."""
+    same = [other for other in others if mention.may_be_short_for(other)]
+    longest = max((other.name for other in same), key=len, default=())
+    fullest = max(same, key=lambda other: len(other.text.split()), default=mention)
+    if not all(other.name == mention.name or _is_within(other.name, longest) for other in same):
+        return None
+    return fullest if len(fullest.text.split()) > len(mention.text.split()) else None
+
+
+def _is_within(part: Sequence[str], whole: Sequence[str]) -> bool:
     """Whether the words of `part` stand side by side in `whole`."""
     size = len(part)
     return size > 0 and any(whole[at : at + size] == part for at in range(len(whole) - size + 1))
@@ -217,6 +228,16 @@ def is_pronoun(source: str) -> bool:
     """Whether the words stand for one person: «ia», «dirinya», «ujarnya», «menurutnya»."""
     lower = source.lower()
     return lower in _PERSONAL or _SPEECH_VERB.fullmatch(lower) is not None
+
+
+def is_institutional(source: str) -> bool:
+    """Whether the words stand for the speaker and those for whom they speak: «pihaknya»."""
+    return source.lower() == "pihaknya"
+
+
+def names_nobody(source: str) -> bool:
+    """Whether the words are a pronoun of any kind: alone they do not say who speaks."""
+    return is_pronoun(source) or is_institutional(source) or source.lower() in _OTHER_PERSONS
 
 
 def is_role(word: str) -> bool:

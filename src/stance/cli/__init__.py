@@ -12,9 +12,11 @@ import click
 
 from stance import __version__
 from stance.cli.data import data
-from stance.cli.evaluate import evaluate
+from stance.cli.evaluate import baselines, evaluate, report
 from stance.cli.predict import predict
-from stance.cli.train import train
+from stance.cli.serve import serve
+from stance.cli.summary import summary
+from stance.cli.train import pretrain, train
 from stance.errors import StanceError
 
 
@@ -24,7 +26,7 @@ def cli() -> None:
     """Claim type and attribution certainty of Indonesian news, sentence by sentence."""
 
 
-for command in (predict, train, evaluate, data):
+for command in (predict, train, pretrain, evaluate, baselines, report, data, serve, summary):
     cli.add_command(command)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from stance.bundle import Bundle
+from stance.predictor import Predictor
 from stance.results import UNCERTAIN
 
 SENTENCES = [
@@ -41,28 +42,25 @@ class AnalyzeRequest(BaseModel):
     text: str = Field(description="An article, as plain text.", examples=[DOCUMENT])
 
 
-def answers(
-    description: str, list_name: str, result: dict[str, Any], example: Any
-) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that answers with a list of results."""
-    schema = _object({list_name: {"type": "array", "items": result}})
-    error = {"application/json": {"schema": _object({"error": {"type": "string"}})}}
+def predict_answers(predictor: Predictor) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of `/v1/predict`."""
+    example = [prediction.to_dict() for prediction in predictor.predict(SENTENCES)]
+    schema = prediction_schema(predictor.bundle)
+    content = {"application/json": _list_of("predictions", schema, example)}
+    return {200: {"description": "A prediction per text, in order.", "content": content}, **_ERRORS}
+
+
+def analyze_answers(predictor: Predictor) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of `/v1/analyze`."""
+    example = [sentence.to_dict() for sentence in predictor.analyze(DOCUMENT)]
+    schema = sentence_schema(predictor.bundle)
+    content = {
+        "application/json": _list_of("sentences", schema, example),
+        "text/html": {"schema": {"type": "string"}},
+    }
     return {
-        200: {
-            "description": description,
-            "content": {"application/json": {"schema": schema, "example": example}},
-        },
-        **{
-            int(status): {"description": reason, "content": error}
-            for status, reason in {
-                HTTPStatus.BAD_REQUEST: "Not JSON, or not UTF-8.",
-                HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time.",
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "More text than one request may have.",
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Not sent as application/json.",
-                HTTPStatus.UNPROCESSABLE_ENTITY: "A field is missing, unknown or of another type.",
-                HTTPStatus.SERVICE_UNAVAILABLE: "Busy; try again after `Retry-After` seconds.",
-            }.items()
-        },
+        200: {"description": "A prediction per sentence, with its offsets.", "content": content},
+        **_ERRORS,
     }
 
 
@@ -107,3 +105,24 @@ def _object(
 ) -> dict[str, Any]:
     names = list(properties if required is None else required)
     return {"type": "object", "properties": properties, "required": names}
+
+
+def _list_of(name: str, result: dict[str, Any], example: Any) -> dict[str, Any]:
+    schema = _object({name: {"type": "array", "items": result}})
+    return {"schema": schema, "example": {name: example}}
+
+
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    int(status): {
+        "description": reason,
+        "content": {"application/json": {"schema": _object({"error": {"type": "string"}})}},
+    }
+    for status, reason in {
+        HTTPStatus.BAD_REQUEST: "Not JSON, or not UTF-8.",
+        HTTPStatus.REQUEST_TIMEOUT: "The request did not arrive in time.",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "More text than one request may have.",
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "Not sent as application/json.",
+        HTTPStatus.UNPROCESSABLE_ENTITY: "A field is missing, unknown or of another type.",
+        HTTPStatus.SERVICE_UNAVAILABLE: "Busy; try again after `Retry-After` seconds.",
+    }.items()
+}

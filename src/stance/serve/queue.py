@@ -57,7 +57,7 @@ class WorkQueue:
         size: int,
         work: Callable[[], Iterable[Result]],
         render: Callable[[list[Result]], bytes],
-        gone: Coroutine[Any, Any, None],
+        gone: Callable[[], Coroutine[Any, Any, None]],
     ) -> bytes:
         """Collect what `work()` yields and render it.
 
@@ -65,7 +65,7 @@ class WorkQueue:
             size: sentences that it holds room for.
             work: called in a thread; abandoned between two results when nobody waits any more.
             render: called in the same thread with all results.
-            gone: done when the client has left.
+            gone: returns when the client has left.
 
         Raises:
             Overloaded: no room, or the timeout passed.
@@ -91,7 +91,7 @@ class WorkQueue:
             self._executor, collect
         )
         answer.add_done_callback(lambda _: self._leave(size, asked))
-        leaving = asyncio.create_task(gone)
+        leaving = asyncio.create_task(gone())
         try:
             first: list[asyncio.Future[Any]] = [answer, leaving]
             await asyncio.wait(first, timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)

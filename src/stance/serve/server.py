@@ -17,9 +17,10 @@ from uvicorn.supervisors import Multiprocess
 from stance.bundle import Bundle
 from stance.errors import StanceError
 from stance.predictor import Predictor, _available_cores, default_bundle
-from stance.serve.app import Limits, create_app
+from stance.serve.app import create_app
 from stance.serve.connection import IDLE_SECONDS, Connection
 from stance.serve.metrics import FOLDER_VARIABLE
+from stance.serve.service import Limits
 
 GRACE_SECONDS = 30  # in which running requests may end after SIGTERM or Ctrl-C
 
@@ -60,19 +61,7 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     Bundle.load(settings.model or default_bundle())  # fails here, once, not in every worker
     listener = _listen(settings.host, settings.port)
     host, port = listener.getsockname()[:2]
-    config = Config(
-        settings,
-        factory=True,
-        http=Connection,
-        ws="none",
-        workers=settings.workers,
-        access_log=False,  # a path or query may hold a user's text; /metrics counts
-        log_level="warning",
-        server_header=False,
-        proxy_headers=False,  # nothing depends on the client's address
-        timeout_keep_alive=IDLE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
+    config = configure(settings, settings.workers)
     announce(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
     if settings.workers == 1:
         with suppress(KeyboardInterrupt):  # uvicorn raises the signal again once all has ended
@@ -81,6 +70,23 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="stance-metrics-") as folder:
         os.environ[FOLDER_VARIABLE] = folder  # the workers inherit it
         Multiprocess(config, [listener]).run()
+
+
+def configure(make_app: Callable[[], ASGIApp], workers: int = 1) -> Config:
+    """The server's own settings; `make_app` is called in the process that serves."""
+    return Config(
+        make_app,
+        factory=True,
+        http=Connection,
+        ws="none",
+        workers=workers,
+        access_log=False,  # a path or query may hold a user's text; /metrics counts
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,  # nothing depends on the client's address
+        timeout_keep_alive=IDLE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -86,9 +86,9 @@ export const messages = {
       "What is judged is how a sentence presents its claim, not whether the claim is true. " +
       "The text is read on this server and not kept.",
     working: "Analysing …",
-    done: (sentences) => `Done: ${sentences} sentences.`,
+    done: (sentences) => `Done: ${sentences} sentence${sentences === 1 ? "" : "s"}.`,
     nothing: "This text holds no sentence.",
-    busy: (seconds) => `The service is busy. Try again in ${seconds} seconds.`,
+    busy: (seconds) => `The service is busy. Try again in ${seconds} s.`,
     tooLong: (limit) => `The text is too long (at most ${number("en").format(limit)} characters). Send it in parts.`,
     failed: "The analysis failed. Try again in a moment.",
     unreachable: "The service cannot be reached. Check that it still runs, then try again.",

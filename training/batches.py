@@ -33,6 +33,11 @@ class Batch:
         targets = {name: target.to(device) for name, target in self.targets.items()}
         return Batch(self.input_ids.to(device), self.attention_mask.to(device), targets)
 
+    def twice(self) -> Batch:
+        """All rows, and then all of them once more."""
+        targets = {name: torch.cat([target, target]) for name, target in self.targets.items()}
+        return Batch(self.input_ids.repeat(2, 1), self.attention_mask.repeat(2, 1), targets)
+
 
 class LengthGroups:
     """The rows of batches of similar length, in an order that only seed and epoch decide.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -96,7 +97,8 @@ class Loop:
     @property
     def device(self) -> torch.device:
         """Where batches have to be."""
-        return self.accelerator.device
+        device: torch.device = self.accelerator.device
+        return device
 
     @property
     def minutes(self) -> float:
@@ -105,7 +107,8 @@ class Loop:
 
     def steps_per_epoch(self, batches: int) -> int:
         """How many of an epoch's `batches` each process takes."""
-        return -(-batches // self.accelerator.num_processes)
+        processes: int = self.accelerator.num_processes
+        return math.ceil(batches / processes)
 
     def begin(self, *stale: str) -> Position:
         """Empty the run folder of an earlier run's log, checkpoint and `stale` files."""
@@ -151,7 +154,7 @@ class Loop:
             shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
             fresh.replace(self.folder / CHECKPOINT)
 
-    def log(self, record: dict[str, object]) -> None:
+    def log(self, record: Mapping[str, object]) -> None:
         """Append a line to the run's log."""
         if self.accelerator.is_main_process:
             with (self.folder / LOG).open("a", encoding="utf-8") as log:

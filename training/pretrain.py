@@ -21,13 +21,13 @@ from pydantic import Field
 from rich.console import Console
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import AutoModelForMaskedLM, PreTrainedModel
+from transformers import AutoModelForMaskedLM
 
 from stance.bundle import replacing
-from stance.errors import ConfigError
 from training.base import Base, load_base
 from training.config import EncoderConfig, OptimizerConfig
 from training.loop import LOG, Loop, Position, run_console
+from training.masked_lm import MaskedLanguageModel
 from training.model import parameter_groups
 from training.provenance import commit, versions
 from training.rawtext import MaskedBatch, MaskedText, TextFile, hold_out, read_documents
@@ -66,59 +66,6 @@ class PretrainConfig(Section):
     text: TextConfig
     train: PretrainTrainConfig = PretrainTrainConfig()
     output: str = Field("runs/pretrain", description="run folder: checkpoint, log and `base/`")
-
-
-class MaskedLanguageModel(nn.Module):
-    """An encoder with its head, which scores only the masked tokens.
-
-    Scoring all of them would take most of the time and memory: the vocabulary is large.
-
-    Args:
-        model: transformers' masked language model.
-    """
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    @property
-    def heads(self) -> tuple[str, ...]:
-        """Beginnings of the names of the head's parameters."""
-        return tuple(f"model.{name}." for name in self._head_names())
-
-    def _head_names(self) -> list[str]:
-        names = [name for name, _ in self.model.named_children()]
-        return [name for name in names if name != self.model.base_model_prefix]
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor, places: Tensor) -> Tensor:
-        """Ids and mask (batch, length), and places (masked, 2), to logits (masked, vocabulary)."""
-        output = self.model.base_model(input_ids=input_ids, attention_mask=attention_mask)
-        states = output.last_hidden_state[places[:, 0], places[:, 1]]
-        for name in self._head_names():
-            states = self.model.get_submodule(name)(states)
-        logits: Tensor = states
-        return logits
-
-    def check(self) -> None:
-        """Make sure that the parts do what the whole does.
-
-        Raises:
-            ConfigError: the architecture computes its head in some other way.
-        """
-        ids = torch.arange(4, 8).unsqueeze(0)
-        mask, places = torch.ones_like(ids), torch.tensor([[0, 1], [0, 2]])
-        training = self.training
-        self.eval()
-        with torch.inference_mode():
-            whole = self.model(input_ids=ids, attention_mask=mask).logits[0, 1:3]
-            try:
-                same = torch.allclose(self(ids, mask, places), whole, atol=1e-4)
-            except (RuntimeError, TypeError):
-                same = False
-        self.train(training)
-        if not same:
-            kind = self.model.config.model_type
-            raise ConfigError(f"pretraining does not know the head of {kind!r} models; use a BERT")
 
 
 def pretrain(config: PretrainConfig, resume: bool = False, allow_fallback: bool = True) -> Path:
@@ -185,7 +132,8 @@ class Pretraining:
             # The text's own frequencies: a head that starts at them wastes no step on learning
             # that some words are common.
             counts = text.frequencies(base.encoder.config.vocab_size) + 1
-            base.encoder.get_output_embeddings().bias.data.copy_((counts / counts.sum()).log())
+            head = base.encoder.get_output_embeddings()  # type: ignore[no-untyped-call]
+            head.bias.data.copy_((counts / counts.sum()).log())
         self._spent = 0.0  # share of the budget
         self._loop = Loop(
             model,
@@ -284,7 +232,8 @@ class Pretraining:
         if self._loop.accelerator.is_main_process:
             model = cast(MaskedLanguageModel, self._loop.unwrapped()).model
             with replacing(folder) as fresh:
-                model.half().save_pretrained(fresh)
+                nn.Module.to(model, torch.float16)
+                model.save_pretrained(fresh)
                 self._base.tokenizer.save_pretrained(fresh)
                 (fresh / "README.md").write_text(self._card(files), encoding="utf-8")
         self._loop.accelerator.wait_for_everyone()

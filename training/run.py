@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
-from stance.bundle import Bundle
+from accelerate import PartialState
+from rich.console import Console
+from rich.table import Table
+
+from stance.bundle import Bundle, replacing
+from stance.errors import BundleError, DataError
+from stance.writers import opened
 from training.base import Base, load_base
 from training.batches import Batches
 from training.config import Config
 from training.corpus import Dataset, read_dataset
 from training.export import export_bundle
-from training.loop import run_console
+from training.loop import CHECKPOINT, run_console
 from training.provenance import commit, versions
-from training.train import Trainer
+from training.train import Trainer, best_scores, chosen
 
 
 def train(
@@ -37,6 +47,7 @@ def train(
     column, limit = config.data.text_column, config.data.limit
     data = read_dataset(config.data.train, config.heads, column, limit, config.spans)
     dev = read_dataset(config.data.dev, config.heads, column, limit, config.spans)
+    _check_heads(config, data, dev)
     base, notice = load_base(config.base, allow_fallback)
     if notice:
         console.print(notice)
@@ -57,17 +68,91 @@ def train(
     folder = Path(config.output)
     trainer = Trainer(config, base, batches(data, size), batches(dev, 2 * size), folder, console)
     trainer.run(resume)
-    console.print("exporting, quantising and checking the graph")
-    bundle = export_bundle(
-        trainer.model,
-        base.tokenizer,
-        config,
-        dev.examples,
-        _provenance(config, base, data, dev, notes),
-        folder / "bundle",
-    )
-    console.print(f"bundle written to {bundle.path}")
-    return bundle
+    state = PartialState()
+    if state.is_main_process:
+        console.print("exporting, quantising and checking the graph")
+        export_bundle(
+            trainer.model,
+            base.tokenizer,
+            config,
+            dev.examples,
+            _provenance(config, base, data, dev, notes),
+            folder / "bundle",
+        )
+        console.print(f"bundle written to {folder / 'bundle'}")
+    state.wait_for_everyone()
+    return Bundle.load(folder / "bundle")
+
+
+def train_seeds(
+    config: Config,
+    seeds: int,
+    resume: bool = False,
+    allow_fallback: bool = True,
+    notes: str = "",
+) -> Bundle:
+    """Run `train` under several seeds, tell how far they differ, and keep the best one's bundle.
+
+    The seeds count up from `train.seed`; each has a run folder `<config.output>/seed-N` of its own,
+    so that `resume` goes on with the first that is not finished. `seeds.json` keeps the scores of
+    each seed's best epoch. The best seed is chosen as the best epoch is, by `train.metric`.
+
+    Raises:
+        ConfigError, DataError, Interrupted: as `train`.
+    """
+    folder = Path(config.output)
+    scores = {}
+    for seed in range(config.train.seed, config.train.seed + seeds):
+        one = config.model_copy(
+            update={
+                "output": str(folder / f"seed-{seed}"),
+                "train": config.train.model_copy(update={"seed": seed}),
+            }
+        )
+        if not (resume and _finished(one)):
+            train(one, resume and (Path(one.output) / CHECKPOINT).is_dir(), allow_fallback, notes)
+        scores[seed] = best_scores(Path(one.output), config.train.metric)
+    best = max(scores, key=lambda seed: chosen(scores[seed], config.train.metric))
+    state = PartialState()
+    if state.is_main_process:
+        with replacing(folder / "bundle") as fresh:
+            shutil.copytree(folder / f"seed-{best}" / "bundle", fresh, dirs_exist_ok=True)
+        with opened(folder / "seeds.json") as stream:
+            json.dump({"best": best, "dev_f1": scores}, stream, indent=2)
+        _print_seeds(scores, best)
+    state.wait_for_everyone()
+    return Bundle.load(folder / "bundle")
+
+
+def _finished(config: Config) -> bool:
+    try:
+        bundle = Bundle.load(Path(config.output) / "bundle")
+    except BundleError:
+        return False
+    return bool(bundle.provenance.get("config") == config.model_dump(mode="json"))
+
+
+def _print_seeds(scores: Mapping[int, Mapping[str, float]], best: int) -> None:
+    names = list(scores[best])
+    table = Table("dev F1", *(name.replace("_", " ") for name in names))
+    for seed, row in scores.items():
+        mark = " (kept)" if seed == best else ""
+        table.add_row(f"seed {seed}{mark}", *(f"{row[name]:.3f}" for name in names))
+    if len(scores) > 1:
+        columns = [[row[name] for row in scores.values()] for name in names]
+        cells = (f"{fmean(column):.3f} ± {stdev(column):.3f}" for column in columns)
+        table.add_row("mean ± deviation", *cells)
+    Console().print(table)
+
+
+def _check_heads(config: Config, data: Dataset, dev: Dataset) -> None:
+    for part, rows in (("train", data), ("dev", dev)):
+        for name, head in config.heads.items():
+            if not any(name in example.labels for example in rows.examples):
+                raise DataError(
+                    f"no row of data.{part} has a label of {name!r} in column "
+                    f"{head.column or name!r}"
+                )
 
 
 def _provenance(

@@ -6,23 +6,27 @@ weights of the best epoch), `log.jsonl` (one line per epoch) and, once exported,
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
+from typing import cast
 
 import torch
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from rich.console import Console
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import get_scheduler
 
 from stance.spans import best_tokens
 from training.base import Base
 from training.batches import MISSING, Batch, Batches
-from training.config import Config, TrainConfig
-from training.loop import Loop, Position
+from training.config import Config
+from training.loop import LOG, Loop, Position
+from training.losses import BatchLoss, attacked, watched
 from training.metrics import score
 from training.model import SentenceClassifier, parameter_groups
 
@@ -70,16 +74,8 @@ class Trainer:
             folder,
             console,
         )
-        self._losses = {
-            name: nn.CrossEntropyLoss(
-                weight=_class_weights(train.class_shares(name, len(head.labels)), settings).to(
-                    self._loop.device
-                ),
-                ignore_index=MISSING,
-                label_smoothing=settings.label_smoothing,
-            )
-            for name, head in config.heads.items()
-        }
+        shares = {n: train.class_shares(n, len(head.labels)) for n, head in config.heads.items()}
+        self._loss = BatchLoss(config, shares, self._loop.device)
 
     def run(self, resume: bool = False) -> Position:
         """Train to the end, leave the best weights in `self.model`, and say where they came from.
@@ -93,19 +89,16 @@ class Trainer:
         steps = loop.steps_per_epoch(len(self._train.groups))
         with loop.running(position, steps, steps * settings.epochs):
             for epoch in range(position.epoch, settings.epochs):
-                self._loop.model.train()
+                if self._stalled(position):
+                    break
+                loop.model.train()
+                batches = self._train.groups.shuffled(settings.seed, epoch)
                 losses = [
                     self._step(self._train.batch(rows))
-                    for _, rows in loop.epoch(
-                        position, epoch, self._train.groups.shuffled(settings.seed, epoch)
-                    )
+                    for _, rows in loop.epoch(position, epoch, batches)
                 ]
                 position = self._close_epoch(position, epoch, fmean(losses or [0.0]))
-                patience = settings.patience
-                if patience is not None and epoch - position.best_epoch >= patience:
-                    loop.console.print(f"no better dev score for {patience} epochs: stopping")
-                    break
-        self.model = loop.unwrapped()
+        self.model = cast(SentenceClassifier, loop.unwrapped())
         self.model.load_state_dict(load_file(loop.folder / BEST))
         return position
 
@@ -126,32 +119,33 @@ class Trainer:
         return {name: [logits[place] for place in places] for name, logits in parts.items()}
 
     def _step(self, batch: Batch) -> float:
-        batch = batch.to(self._loop.device)
-        with self._loop.updating():
-            loss = self._loss(self._loop.model(batch.input_ids, batch.attention_mask), batch)
-            self._loop.backward(loss)
+        settings, loop = self._config.train, self._loop
+        batch = (batch.twice() if settings.rdrop else batch).to(loop.device)
+        embeddings = self.model.encoder.get_input_embeddings()
+        with loop.updating():
+            with watched(embeddings) as seen:
+                loss = self._batch_loss(batch)
+            loop.backward(loss)
+            if settings.adversarial:
+                with attacked(embeddings, cast(Tensor, seen[0].grad), settings.adversarial):
+                    loop.backward(self._batch_loss(batch))
         return float(loss.detach())
 
-    def _loss(self, logits: dict[str, Tensor], batch: Batch) -> Tensor:
-        parts = [
-            head.weight * self._losses[name](logits[name].float(), batch.targets[name])
-            for name, head in self._config.heads.items()
-            if (batch.targets[name] != MISSING).any()
-        ]
-        for name, span in self._config.spans.items():
-            target = batch.targets[name]
-            if (target != MISSING).any():
-                # Start and end are each a choice among the tokens: (batch, length, 2), (batch, 2).
-                loss = nn.functional.cross_entropy(
-                    logits[name].float(), target, ignore_index=MISSING
-                )
-                parts.append(span.weight * loss)
-        return torch.stack(parts).sum()
+    def _batch_loss(self, batch: Batch) -> Tensor:
+        return self._loss(self._loop.model(batch.input_ids, batch.attention_mask), batch.targets)
+
+    def _stalled(self, position: Position) -> bool:
+        patience = self._config.train.patience
+        if patience is None or position.epoch - 1 - position.best_epoch < patience:
+            return False
+        self._loop.console.print(f"no better dev score for {patience} epochs: stopping")
+        return True
 
     def _close_epoch(self, position: Position, epoch: int, loss: float) -> Position:
         loop, metric = self._loop, self._config.train.metric
-        scores = self.dev_scores()
-        value = fmean(scores.values()) if metric == "mean" else scores[metric]
+        # Every process scores all dev rows; one decides, lest rounding part their ways.
+        scores: dict[str, float] = broadcast_object_list([self.dev_scores()])[0]
+        value = chosen(scores, metric)
         if value > position.best_score:
             position = replace(position, best_epoch=epoch, best_score=value)
             if loop.accelerator.is_main_process:
@@ -191,11 +185,13 @@ class Trainer:
         return scores
 
 
-def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:
-    """Weights with mean 1 over the rows, so that the loss keeps its scale."""
-    present = shares.clamp_min(1e-6)
-    power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[settings.class_weights]
-    weights = present.pow(-power)
-    weights = weights / (weights * shares).sum()
-    # A class that the training data lacks has nothing to weigh.
-    return torch.where(shares > 0, weights, torch.ones_like(weights))
+def chosen(scores: Mapping[str, float], metric: str) -> float:
+    """The number that the best epoch has most of: the mean of the scores, or one of them."""
+    return fmean(scores.values()) if metric == "mean" else scores[metric]
+
+
+def best_scores(folder: Path, metric: str) -> dict[str, float]:
+    """The dev scores of a run's best epoch, from its log."""
+    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+    epochs: list[dict[str, float]] = [json.loads(line)["dev_f1"] for line in lines]
+    return max(epochs, key=lambda scores: chosen(scores, metric))

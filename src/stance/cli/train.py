@@ -68,6 +68,11 @@ def _with_output(overrides: tuple[str, ...], output: str | None) -> tuple[str, .
 @_output
 @_resume
 @_no_fallback
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    help="Run so many seeds in turn, print mean and deviation, keep the best one's bundle.",
+)
 @click.option("--notes", default="", help="Markdown for the model card.")
 def train(
     config: Path,
@@ -75,13 +80,18 @@ def train(
     output: str | None,
     resume: bool,
     no_fallback: bool,
+    seeds: int | None,
     notes: str,
 ) -> None:
     """Fine-tune, export and check a bundle as a configuration says."""
     with training_extra():
+        from training import run
         from training.config import load_config
-        from training.run import train as run
-    run(load_config(config, _with_output(overrides, output)), resume, not no_fallback, notes)
+    settings = load_config(config, _with_output(overrides, output))
+    if seeds is None:
+        run.train(settings, resume, not no_fallback, notes)
+    else:
+        run.train_seeds(settings, seeds, resume, not no_fallback, notes)
 
 
 @click.command(cls=ConfigCommand, schema=_pretrain_schema)

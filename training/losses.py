@@ -1,0 +1,121 @@
+"""What a batch costs: the loss of heads and spans, and two regularisers for small training sets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.batches import MISSING
+from training.config import Config, HeadConfig, SpanConfig, TrainConfig
+
+
+class BatchLoss:
+    """The weighted sum of the losses of all heads and spans.
+
+    Args:
+        config: heads, spans, and `train`: loss, smoothing, class weights, R-Drop.
+        shares: per head, each class's share of the training rows.
+        device: where the logits are.
+    """
+
+    def __init__(self, config: Config, shares: Mapping[str, Tensor], device: torch.device) -> None:
+        self._config = config
+        self._weights = {
+            name: _class_weights(share, config.train).to(device) for name, share in shares.items()
+        }
+
+    def __call__(self, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+        """Logits and targets, as the model and a `Batch` name and shape them, to one number.
+
+        Where R-Drop is on, the second half of the rows has to be the first once more.
+        """
+        rdrop = self._config.train.rdrop
+        parts = []
+        tasks: dict[str, HeadConfig | SpanConfig] = {**self._config.heads, **self._config.spans}
+        for name, task in tasks.items():
+            scores, target = logits[name].float(), targets[name]
+            if (target != MISSING).any():
+                is_head = name in self._weights
+                loss = self._head(name, scores, target) if is_head else _span(scores, target)
+                parts.append(task.weight * loss)
+            if rdrop:
+                parts.append(task.weight * rdrop * disagreement(scores))
+        return torch.stack(parts).sum()
+
+    def _head(self, name: str, logits: Tensor, target: Tensor) -> Tensor:
+        settings, weight = self._config.train, self._weights[name]
+        known = target != MISSING
+        logits, target = logits[known], target[known]
+        losses = functional.cross_entropy(
+            logits,
+            target,
+            weight=weight,
+            label_smoothing=settings.label_smoothing,
+            reduction="none",
+        )
+        if settings.loss == "focal":  # Lin et al. 2017, "Focal Loss for Dense Object Detection"
+            right = logits.softmax(-1).gather(1, target.unsqueeze(1)).squeeze(1)
+            losses = losses * (1 - right) ** settings.focal_gamma
+        return losses.sum() / weight[target].sum()
+
+
+def _span(logits: Tensor, target: Tensor) -> Tensor:
+    """First and last token are each a choice among the tokens: (batch, length, 2), (batch, 2)."""
+    return functional.cross_entropy(logits, target, ignore_index=MISSING)
+
+
+def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:
+    """Weights with mean 1 over the rows, so that the loss keeps its scale."""
+    present = shares.clamp_min(1e-6)
+    power = {"none": 0.0, "sqrt": 0.5, "balanced": 1.0}[settings.class_weights]
+    weights = present.pow(-power)
+    weights = weights / (weights * shares).sum()
+    # A class that the training data lacks has nothing to weigh.
+    return torch.where(shares > 0, weights, torch.ones_like(weights))
+
+
+def disagreement(logits: Tensor) -> Tensor:
+    """Mean of both Kullback-Leibler divergences between the halves of a batch.
+
+    R-Drop: Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks". The choice is
+    along dimension 1, for heads, (batch, labels), as for spans, (batch, length, 2).
+    """
+    one, other = functional.log_softmax(logits, dim=1).chunk(2)
+    return ((one.exp() - other.exp()) * (one - other)).sum(1).mean() / 2
+
+
+@contextmanager
+def watched(embeddings: nn.Module) -> Iterator[list[Tensor]]:
+    """Keep the word embeddings that the block computes, and later their gradients."""
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        output.retain_grad()
+        seen.append(output)
+
+    handle = embeddings.register_forward_hook(keep)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def attacked(embeddings: nn.Module, gradient: Tensor, length: float) -> Iterator[None]:
+    """Move each sentence's word embeddings by `length` in the direction that raises its loss most.
+
+    The fast gradient method of Miyato et al. 2017, "Adversarial Training Methods for
+    Semi-Supervised Text Classification", equation 5. `gradient` is (batch, length, width).
+    """
+    norm = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
+    step = length * gradient / norm[:, None, None]
+    handle = embeddings.register_forward_hook(lambda module, inputs, output: output + step)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -94,7 +94,7 @@ def test_a_fit_with_options_learns(options, tiny_config, tmp_path):
     bundle = train(load_config(tiny_config, [*options, *data, *fast]))
     log = (bundle.path.parent / "log.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in log]
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_one_heads_score_can_choose_the_epoch_and_stop_the_run(stance, tiny_config, tmp_path):

@@ -112,21 +112,6 @@ def offline(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
-@pytest.mark.parametrize("name", ["base", "small", "smoke"])
-def test_shipped_configurations_run(name, tiny_base, tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    overrides = [
-        f"base.name={tiny_base}",
-        "base.max_length=48",
-        "data.limit=24",
-        "train.epochs=1",
-        "export.max_macro_f1_loss=1.0",
-        f"output={tmp_path / name}",
-    ]
-    config = load_config(ROOT / "configs" / f"{name}.yaml", overrides)
-    assert train(config).heads[0].name == "claim_type"
-
-
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
 def test_any_table_with_any_columns_trains(suffix, tiny_config, tmp_path):
     file = tmp_path / f"mine.{suffix}"

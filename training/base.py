@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoTokenizer,
+    BertTokenizerFast,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -80,11 +82,24 @@ def _load(name: str, config: EncoderConfig, kind: Any) -> Base:
     if config.max_length > positions:
         raise ConfigError(f"base.max_length {config.max_length} is over {name!r}'s {positions}")
     headless = any("pooler" not in key for key in report["missing_keys"])
-    return Base(encoder, _tokenizer(name), config.name, name, headless)
+    return Base(encoder, _tokenizer(name, settings.vocab_size), config.name, name, headless)
 
 
-def _tokenizer(name: str) -> PreTrainedTokenizerFast:
+def _tokenizer(name: str, vocabulary: int) -> PreTrainedTokenizerFast:
+    """The tokenizer that the files support, which need not be the architecture's own.
+
+    IndoBERT lite is an ALBERT with a BERT's `vocab.txt`; for ALBERT, transformers looks for a
+    SentencePiece file and, where there is none, makes a tokenizer of no words.
+    """
     tokenizer = AutoTokenizer.from_pretrained(name)
+    if len(tokenizer) < vocabulary / 2:
+        with suppress(OSError, ValueError):
+            tokenizer = BertTokenizerFast.from_pretrained(name)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ConfigError(f"base {name!r} has no fast tokenizer, which the bundle needs")
+    if not vocabulary / 2 <= len(tokenizer) <= vocabulary:
+        raise ConfigError(
+            f"base {name!r} has a tokenizer of {len(tokenizer):,} tokens for {vocabulary:,} "
+            "embeddings: its files do not belong together"
+        )
     return tokenizer

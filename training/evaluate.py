@@ -13,6 +13,7 @@ from rich.progress import track
 
 from stance import __version__
 from stance.errors import ConfigError
+from stance.explain import check_bundle
 from stance.predictor import Predictor
 from stance.results import Prediction
 from training.baselines import BASELINES, Answer, InapplicableError, Problem
@@ -121,6 +122,8 @@ def evaluate_bundle(
         ConfigError: the two bundles have no head in common.
     """
     predictor = Predictor(bundle)
+    if faithfulness:
+        check_bundle(predictor.bundle)
     scheme = bundle_scheme(predictor.bundle)
     dataset = scheme.read(data)
     texts = [example.text for example in dataset.examples]

@@ -2,7 +2,8 @@
 
 An explanation is faithful if the prediction depends on it (erasure: DeYoung et al. 2020, ERASER,
 «comprehensiveness»). The predicted cue is replaced, and so, in another copy, is a run of as many
-other words; if the cue bears the certainty, the first costs it far more probability.
+other words: no word is neutral in every cue's place, but both copies suffer from that alike. If
+the cue bears the certainty, the first costs it far more probability.
 """
 
 from __future__ import annotations
@@ -14,14 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from stance.errors import BundleError
+from stance.explain import HEAD, NEUTRAL, SPAN, neutralised
 from stance.predictor import Predictor
 from stance.results import Prediction, Span
 
-SPAN: Final = "cue"
-HEAD: Final = "certainty"  # what the guideline says the cue decides
-# «Also»: it stands where a verb, an auxiliary or an adverb can, says nothing of certainty and
-# brings no speaker in. No word fits every cue's place, so the random words are replaced likewise.
-NEUTRAL: Final = "juga"
 SEED: Final = 13
 
 
@@ -44,16 +41,12 @@ class Faithfulness:
 def measure_faithfulness(predictor: Predictor, predictions: Sequence[Prediction]) -> Faithfulness:
     """Replace cues and random words, and ask again.
 
-    Rows without a cue, or without enough other words in a run, are left out.
+    Rows without a cue, or without enough other words in a run, are left out. The bundle must be
+    one that `stance.explain.check_bundle` passes.
 
     Raises:
-        BundleError: the bundle finds no cue, or found none in these rows.
+        BundleError: no row is left.
     """
-    if SPAN not in predictor.bundle.spans or HEAD not in {h.name for h in predictor.bundle.heads}:
-        raise BundleError(
-            f"{predictor.bundle.path} has no {SPAN} span for {HEAD}: train one with spans, or "
-            "leave --faithfulness out"
-        )
     chance = random.Random(SEED)
     rows, without_cue, without_other = [], [], []
     for prediction in predictions:
@@ -61,8 +54,8 @@ def measure_faithfulness(predictor: Predictor, predictions: Sequence[Prediction]
         other = cue and _other_words(prediction.text, cue, chance)
         if cue and other:
             rows.append(prediction[HEAD])
-            without_cue.append(_replace(prediction.text, cue.start, cue.end))
-            without_other.append(_replace(prediction.text, *other))
+            without_cue.append(neutralised(prediction.text, cue.start, cue.end))
+            without_other.append(neutralised(prediction.text, *other))
     if not rows:
         raise BundleError(f"{predictor.bundle.path} found no {SPAN} in these rows to measure")
 
@@ -88,8 +81,3 @@ def _other_words(text: str, cue: Span, chance: random.Random) -> tuple[int, int]
     ]
     apart = [(start, end) for start, end in runs if end <= cue.start or start >= cue.end]
     return chance.choice(apart) if apart else None
-
-
-def _replace(text: str, start: int, end: int) -> str:
-    word = NEUTRAL.capitalize() if text[start].isupper() else NEUTRAL
-    return text[:start] + word + text[end:]

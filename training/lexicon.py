@@ -40,7 +40,7 @@ def _claims(text: str) -> bool:
     return (
         bool(cues.PREDICATE.search(text))
         or words > 9
-        or (words > 3 and text.rstrip('"”')[-1:] == ".")
+        or (words > 2 and text.rstrip('"”')[-1:] == ".")
     )
 
 

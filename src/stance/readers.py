@@ -197,7 +197,7 @@ def _parquet_rows(stream: BinaryIO, name: str, columns: Sequence[str]) -> Rows:
         raise InputError(f"{name}: Parquet is read from an unpacked file; save it as one")
     number = 0
     try:
-        file = parquet.ParquetFile(stream, pre_buffer=False)
+        file = parquet.ParquetFile(stream, pre_buffer=False, buffer_size=1 << 20)
         for column in columns:
             if column not in file.schema_arrow.names:
                 raise _missing(name, column, file.schema_arrow.names)

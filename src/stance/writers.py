@@ -31,6 +31,8 @@ CERTAINTY_STYLES = {
 SPAN_STYLES = {"cue": "underline", "source": "bold"}
 # A table is laid out when it is whole: of a long input, people get one after the other.
 _TABLE_ROWS = 500
+# A longer sentence is a file without sentences: laying it out would take minutes.
+_SHOWN_CHARACTERS = 2_000
 _ROW_GROUP = 10_000
 # A terminal would obey them; one for one, so that offsets hold.
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], "\ufffd") | {ord("\t"): " "}
@@ -169,11 +171,11 @@ def _print_table(
     table.add_column("conf.", justify="right", no_wrap=True)
     for line, sentence in rows:
         labels = [Text(name, CERTAINTY_STYLES.get(name, "")) for name in sentence.labels.values()]
-        text = Text(sentence.text.translate(_CONTROLS))
+        text = Text(sentence.text[:_SHOWN_CHARACTERS].translate(_CONTROLS))
         for name, span in sentence.spans.items():
             style = SPAN_STYLES.get(name, "italic")
             text.stylize(style, span.start - sentence.start, span.end - sentence.start)
-        if sentence.truncated:
+        if sentence.truncated or len(sentence.text) > _SHOWN_CHARACTERS:
             text.append(" […]")
         place = [] if first.row is None else [str(line.row)]
         table.add_row(*place, text, *labels, f"{sentence.confidence:.2f}")

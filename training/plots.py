@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from training.evaluate import Detail
 from training.scores import SystemScore
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#767676"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",  # the same letters on every machine
     "svg.hashsalt": "stance",  # the same bytes for the same figures
     "font.size": 9,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from stance.bundle import Bundle, Head
 from stance.results import HeadPrediction
-from training.config import BaseConfig, HeadConfig, SpanConfig, load_config
+from training.config import BaseConfig, HeadConfig, SpanConfig, TableConfig, load_config
 from training.corpus import Dataset, Example, read_dataset
 
 MISSING = -1  # the code of a row that says nothing of a task
@@ -56,14 +57,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """The heads and spans of a bundle or a configuration, as data files spell them.
+    """The heads and spans of a bundle or a configuration, and the `table` that spells them.
 
     `base` is the encoder that the scheme's models start from, for baselines that use it frozen.
     """
 
     heads: Mapping[str, HeadConfig]
     spans: Mapping[str, SpanConfig]
-    text_column: str
+    table: TableConfig
     base: BaseConfig | None
 
     @property
@@ -82,27 +83,30 @@ class Scheme:
         Raises:
             DataError: as `training.corpus.read_dataset`.
         """
-        return read_dataset(paths, self.heads, self.text_column, spans=self.spans)
+        return read_dataset(paths, self.heads, self.spans, self.table)
 
 
 def bundle_scheme(bundle: Bundle) -> Scheme:
-    """The scheme of a bundle; its columns are those of the data that it was trained on."""
+    """The scheme of a bundle; its table is spelled as the data that it was trained on."""
     config = bundle.provenance.get("config") or {}
 
-    def column(part: str, name: str) -> str | None:
-        return ((config.get(part) or {}).get(name) or {}).get("column")
+    def recorded(part: str, name: str, *keys: str) -> dict[str, Any]:
+        section = (config.get(part) or {}).get(name) or {}
+        return {key: section[key] for key in keys if key in section}
 
     used = (bundle.provenance.get("base") or {}).get("used")
     pooling = (config.get("base") or {}).get("pooling", "mean")
     return Scheme(
         heads={
             head.name: HeadConfig(
-                labels=head.labels, merge=dict(head.merge), column=column("heads", head.name)
+                labels=head.labels,
+                merge=dict(head.merge),
+                **recorded("heads", head.name, "column", "values"),
             )
             for head in bundle.heads
         },
-        spans={name: SpanConfig(column=column("spans", name)) for name in bundle.spans},
-        text_column=(config.get("data") or {}).get("text_column", "text"),
+        spans={name: SpanConfig(**recorded("spans", name, "column")) for name in bundle.spans},
+        table=_table(config.get("data") or {}),
         base=used and BaseConfig(name=used, max_length=bundle.max_length, pooling=pooling),
     )
 
@@ -117,4 +121,10 @@ def load_scheme(path: Path) -> Scheme:
     if path.is_dir():
         return bundle_scheme(Bundle.load(path))
     config = load_config(path)
-    return Scheme(config.heads, config.spans, config.data.text_column, config.base)
+    return Scheme(config.heads, config.spans, _table(config.data.model_dump()), config.base)
+
+
+def _table(data: Mapping[str, Any]) -> TableConfig:
+    """How training read its tables, but all of their rows."""
+    keys = set(TableConfig.model_fields) - {"limit"}
+    return TableConfig(**{key: value for key, value in data.items() if key in keys})

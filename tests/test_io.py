@@ -410,10 +410,10 @@ class TestResume:
         assert not out.exists()
         monkeypatch.undo()
         content = whole.read_bytes()
-        request = (tmp_path / f"out.{form}.partial.json").read_bytes()
+        request = (tmp_path / f"out.{form}.partial-run").read_bytes()
         for cut in (20, len(content) // 3, len(content) - 1):
             partial.write_bytes(content[:cut])
-            (tmp_path / f"out.{form}.partial.json").write_bytes(request)
+            (tmp_path / f"out.{form}.partial-run").write_bytes(request)
             outcome = stance(*command)
             assert outcome.status == 0, outcome.err
             assert out.read_bytes() == content
@@ -442,11 +442,11 @@ class TestResume:
         monkeypatch.undo()
         before = (tmp_path / "out.jsonl.partial").read_bytes()
         outcome = stance("predict", rows, "-o", out, "--resume", "--abstain")
-        assert "was begun with another options" in outcome.err
+        assert "differs in its options" in outcome.err
         rows.write_bytes(rows.read_bytes() + b'{"text": "Baru."}\n')
         outcome = stance("predict", rows, "-o", out, "--resume")
         assert outcome.status == 1
-        assert "was begun with another input" in outcome.err
+        assert "differs in its input" in outcome.err
         assert len(outcome.err.splitlines()) == 1
         assert (tmp_path / "out.jsonl.partial").read_bytes() == before
 
@@ -470,6 +470,21 @@ class TestResume:
         assert [r["text"] for r in records if r["text"].startswith("Kejadian")] == [
             f"Kejadian {i}." for i in range(120)
         ]
+
+
+class TestProgress:
+    def test_only_a_terminal_shows_it(self, tmp_path, stance):
+        pty = pytest.importorskip("pty")
+        rows = write_rows_as(tmp_path, "csv")
+        out = tmp_path / "out.jsonl"
+        assert stance("predict", rows, "-o", out).err == ""
+        quiet = out.read_bytes()
+        terminal, side = pty.openpty()
+        command = [sys.executable, "-m", "stance.cli", "predict", str(rows), "-o", str(out)]
+        subprocess.run(command, stderr=side, check=True)
+        os.write(side, b"end")
+        assert b"5 sentences" in os.read(terminal, 1 << 16)
+        assert out.read_bytes() == quiet
 
 
 def stop_after(monkeypatch, count):

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -59,19 +60,23 @@ def with_progress(labelled: Labelled, total: int) -> Labelled:
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=total or None)
-        begin, count = time.perf_counter(), 0
+        begin, count, before = time.perf_counter(), 0, 0
 
-        def counted(sentences: Iterable[SentencePrediction]) -> Iterator[SentencePrediction]:
+        def shown(line: Line, sentence: SentencePrediction) -> SentencePrediction:
             nonlocal count
-            for sentence in sentences:
-                yield sentence
-                count += 1
-                rate = count / (time.perf_counter() - begin)
-                progress.update(task, description=f"{count:,} sentences, {rate:,.0f}/s")
+            count += 1
+            rate = count / (time.perf_counter() - begin)
+            part = (sentence.end - line.start) / len(line.text)
+            progress.update(
+                task,
+                description=f"{count:,} sentences, {rate:,.0f}/s",
+                completed=before + part * (line.read - before),
+            )
+            return sentence
 
         for line, sentences in labelled:
-            yield line, counted(sentences)
-            progress.update(task, completed=line.read)
+            yield line, map(partial(shown, line), sentences)
+            before = line.read
 
 
 @contextmanager
@@ -79,7 +84,7 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
     """A file that grows as `<path>.partial` and gets its name when the block succeeds.
 
     The partial file says how far a run came: its last line is cut off if it is torn. What the run
-    was asked stands in `<path>.partial.json`.
+    was asked stands in `<path>.partial-run`.
 
     Args:
         path: the file to write.
@@ -93,38 +98,38 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
         InputError: the partial file belongs to another run.
         Interrupted: the user stopped the run.
     """
-    partial = path.with_name(f"{path.name}.partial")
-    request = path.with_name(f"{path.name}.partial.json")
-    if partial.exists():
-        _check_same_run(partial, request, run)
+    begun = path.with_name(f"{path.name}.partial")
+    request = path.with_name(f"{path.name}.partial-run")
+    if begun.exists():
+        _check_same_run(begun, request, run)
     else:
         with opened(request) as stream:
             json.dump(run, stream)
-        partial.touch()
-    with partial.open("r+b") as raw:
+        begun.touch()
+    with begun.open("r+b") as raw:
         records, size = _complete_records(raw, quoted)
         raw.truncate(size)
     try:
-        with partial.open("a", encoding="utf-8", newline="\n") as stream:
+        with begun.open("a", encoding="utf-8", newline="\n") as stream:
             yield stream, records
     except KeyboardInterrupt:
         raise Interrupted(
-            f"interrupted; {partial} keeps what is done: give the same command again to go on"
+            f"interrupted; {begun} keeps what is done: give the same command again to go on"
         ) from None
-    partial.replace(path)
+    begun.replace(path)
     request.unlink()
 
 
-def _check_same_run(partial: Path, request: Path, run: Mapping[str, Any]) -> None:
+def _check_same_run(begun: Path, request: Path, run: Mapping[str, Any]) -> None:
     try:
-        begun = json.loads(request.read_text(encoding="utf-8"))
-        changed = [name for name, value in run.items() if begun[name] != value]
+        asked = json.loads(request.read_text(encoding="utf-8"))
+        changed = [name for name, value in run.items() if asked[name] != value]
     except (OSError, ValueError, KeyError, TypeError):
         changed = ["request"]
     if changed:
         raise InputError(
-            f"{partial} was begun with another {' and '.join(changed)}: give the command as it "
-            f"was, or delete {partial} to begin anew"
+            f"{begun} belongs to a run that differs in its {' and '.join(changed)}: give the "
+            f"command as it was, or delete {begun} to begin anew"
         )
 
 

@@ -115,7 +115,7 @@ def predict(
     if resume and output:
         request = {
             "options": [form, input_format, text_column, list(keep), abstain],
-            "version of stance": __version__,
+            "version": __version__,
             "bundle": dict(bundle.files),
             "input": [source.fingerprint for source in sources],
         }

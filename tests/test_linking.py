@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stance.linking import LinkedSource, link_sources
 from stance.results import SentencePrediction, Span
@@ -183,6 +185,28 @@ def test_the_saya_of_a_quotation_is_its_speaker() -> None:
 def test_nothing_to_link() -> None:
     assert link_sources([]) == []
     assert links([("...", None), ('"', None), ("“”", None)]) == [None, None, None]
+
+
+PIECES = [
+    *("Kirby", "John", "Menteri", "Badan (BPJ)", "PT", "itu", "kata", "katanya", "Pihaknya", "ia"),
+    *('"', "“", "”", ",", ".", "(", ")", "-", "Iran", "S.H.", "ujar", "selaku", "Hakim", "é", "7"),
+]
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> list[Row]:
+    rows: list[Row] = []
+    for _ in range(draw(st.integers(0, 7))):
+        words = draw(st.lists(st.sampled_from(PIECES), min_size=1, max_size=6))
+        first = draw(st.integers(0, len(words)))
+        source = " ".join(words[first : first + draw(st.integers(0, 4))])
+        rows.append((" ".join(words), source or None))
+    return rows
+
+
+@given(documents())
+def test_no_text_breaks_it_and_every_link_is_verbatim(rows: list[Row]) -> None:
+    links(rows)
 
 
 def test_a_link_as_json() -> None:

@@ -22,7 +22,7 @@ ARTICLE = [
     ("Ratih membantah jalan akan dijual.", "prediction", "denied", "named", "Ratih", "membantah"),
     ("Jalan akan dibuka Juli, ujar Ratih.", "prediction", "stated", "named", "Ratih", "ujar"),
     ("Dana itu diduga dipotong.", "event", "alleged", "unnamed", None, "diduga"),
-    ("Seorang warga menuding wali kota.", "event", "alleged", "unnamed", "Seorang warga", "menuding"),
+    ("Seorang warga menuding camat.", "event", "alleged", "unnamed", "Seorang warga", "menuding"),
     ("Baca juga: Jalan Kenari", "none", "none", "none", None, None),
 ]  # fmt: skip
 

@@ -8,6 +8,7 @@ by recency, parts of names, role nouns and quotation marks, and leave the rest a
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +32,8 @@ Rule = Literal["name", "pronoun", "role", "institution", "quotation"]
 
 # How many sentences back a speaker may stand and still be «katanya».
 _WINDOW = 8
+# More names than an article has; what is no article still takes time linear in its length.
+_REMEMBERED = 400
 # A longer run between two quotation marks is a mark that was forgotten.
 _LONGEST_QUOTATION = 8
 _FIRST_PERSON = frozenset({"saya", "aku", "kami", "kita"})
@@ -91,8 +94,8 @@ class _Document:
         self.sources: list[Mention | None] = []
         self.speakers: list[Mention | None] = []
         self.subjects: list[Mention | None] = []
-        self.spoken: list[Mention] = []
-        self.named: list[Mention] = []
+        self.spoken: deque[Mention] = deque(maxlen=_REMEMBERED)
+        self.named: deque[Mention] = deque(maxlen=_REMEMBERED)
 
     def read(self, sentence: SentencePrediction) -> LinkedSource | None:
         """Link the next sentence's source, and remember whom the sentence names."""

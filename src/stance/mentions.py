@@ -7,7 +7,7 @@ not apply; it never makes one apply.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -87,6 +87,7 @@ _PLACES = _words(
     "tangerang teheran tengah thailand timur tiongkok tokyo turki ue ukraina utara venezuela "
     "vietnam washington yaman yogyakarta yunani"
 )
+_NOT_NAMES = _ROLES | _INSTITUTIONS | _PLACES
 _PERSONAL = _words("ia dia beliau dirinya")
 _OTHER_PERSONS = _words("saya aku kami kita mereka")
 _SPEECH = (
@@ -114,7 +115,7 @@ _RUN = re.compile(
 _DATELINE = re.compile(r"(?:[A-Z(][\w.()/]*,?\s?){1,6}(?:-{1,2}|[–—])\s+")
 _ASIDE = re.compile(r"\s*\([^)]*\)")
 _ADDRESS = re.compile(r"\w\.(?:com|co|id|org|net)\b|^@")
-_DEGREE = re.compile(r"[A-Z]{2,4}|\w{1,5}\.[\w.]*")
+_DEGREE = re.compile(r"[A-Z]{2,4}|\w{1,5}\.[\w.]*|Sp[A-Z][\w-]*")
 _CLAUSE = re.compile(r"\s+(?:selaku|sebagai|yang|asal|dari|dalam)\s")
 
 
@@ -138,7 +139,7 @@ class Mention:
     @cached_property
     def kind(self) -> Kind:
         """Told by the first word; where no table knows it, a person if it has a capital."""
-        first = self.text.split()[0].rstrip(",.")
+        first = self.text.split()[0].rstrip(",.") or self.text
         if first.lower() in _GROUPS:
             return Kind.GROUP
         if first.lower() in _THINGS or _ADDRESS.search(self.text):
@@ -147,7 +148,7 @@ class Mention:
         place = all(word.lower() in _PLACES for word in self.text.split())
         if first.lower() in _INSTITUTIONS or acronym or place:
             return Kind.INSTITUTION
-        person = first[0].isupper() or first in _ROLES | _INDEFINITE
+        person = first[0].isupper() or first in _ROLES or first in _INDEFINITE
         return Kind.PERSON if person else Kind.THING
 
     @cached_property
@@ -156,13 +157,13 @@ class Mention:
         bare = _ASIDE.sub("", self.text)
         if self.kind is not Kind.PERSON:
             return tuple(bare.split())
-        parts = [part.split() for part in _CLAUSE.split(bare)[0].split(",") if part.strip()]
+        parts = [_CLAUSE.split(part)[0].split() for part in bare.split(",") if part.strip()]
         parts = [part for part in parts if not _DEGREE.fullmatch(" ".join(part))] or parts
         names = [_proper_name(part) for part in parts]
         # «John Kirby, juru bicara Gedung Putih»: a part that is a name and nothing else; otherwise
         # the last, as in «Juru Bicara Gedung Putih, John Kirby».
         pure = (name for name, part in zip(names, parts, strict=True) if len(name) == len(part))
-        return next(pure, names[-1])
+        return next(pure, names[-1] if names else ())
 
     @cached_property
     def acronym(self) -> str:
@@ -170,7 +171,7 @@ class Mention:
         found = re.search(r"\(([A-Z][\w-]+)\)", self.text)
         return found[1] if found else ""
 
-    @property
+    @cached_property
     def role_led(self) -> bool:
         """Whether it begins with a title or role."""
         return is_role(self.text.split()[0].rstrip(".,"))
@@ -179,13 +180,14 @@ class Mention:
         """Whether it is part of the other, as «Kirby» and «Juru Bicara» of «Juru Bicara Kirby»."""
         if self.kind is not other.kind:
             return False
-        if self.role_led and re.match(rf"{re.escape(self.text)}[ ,]", other.text):
+        if self.role_led and other.text.startswith((f"{self.text} ", f"{self.text},")):
             return True
         if self.kind is Kind.PERSON:
             return _is_within(self.name, other.name) and (other.role_led or not self.role_led)
         if self.kind is Kind.INSTITUTION:
-            name = other.name[1:] if other.name[0] in ("PT", "PT.") else other.name
-            return self.text == other.acronym or name[: len(self.name)] == self.name
+            name = other.name[1:] if other.name[:1] in (("PT",), ("PT.",)) else other.name
+            short = self.text == other.acronym or name[: len(self.name)] == self.name
+            return bool(self.name) and short
         return False
 
     def starts_with(self, noun: str) -> bool:
@@ -200,15 +202,17 @@ def _proper_name(words: list[str]) -> tuple[str, ...]:
     """The capitalised words at the end, from the last word that belongs to a title."""
     name: list[str] = []
     for word in reversed(words):
-        lower = word.lower().rstrip(".")
+        title = word.lower().rstrip(".") in _NOT_NAMES
         acronym = word.isupper() and len(word) > 2
-        if not word[0].isupper() or lower in _ROLES | _INSTITUTIONS | _PLACES or acronym:
+        if not word[0].isupper() or title or acronym:
             break
         name.insert(0, word)
+    if not name and len(words) == 2 and words[1].lower() in _ROLES and not is_role(words[0]):
+        name = words  # «Lukman Hakim»
     return tuple(name[-4:])
 
 
-def fuller(mention: Mention, others: Sequence[Mention]) -> Mention | None:
+def fuller(mention: Mention, others: Iterable[Mention]) -> Mention | None:
     """The longest form of the same name among others, where it is longer and only one person's."""
     same = [other for other in others if mention.may_be_short_for(other)]
     longest = max((other.name for other in same), key=len, default=())
@@ -248,7 +252,7 @@ def is_role(word: str) -> bool:
 def role_noun(source: str) -> str | None:
     """The noun of a definite role: «menteri» for «Menteri itu», «Menlu» and «sang menteri»."""
     words = source.lower().split()
-    if len(words) == 1 and words[0] in _ROLES | _INSTITUTIONS:
+    if len(words) == 1 and (words[0] in _ROLES or words[0] in _INSTITUTIONS):
         return words[0]
     if words[0] in ("sang", "si") and len(words) > 1:
         return words[1]

@@ -175,9 +175,14 @@ def _name(sentence: SentencePrediction, link: LinkedSource | None) -> str | None
 def _merged(claims: dict[str, list[Claim]]) -> dict[str, list[Claim]]:
     """The same claims, with those of a shorter name moved to the fullest."""
     mentions = [Mention(name, 0, 0) for name in claims]
+    by_word: dict[str, list[Mention]] = {}
+    for mention in mentions:
+        for word in {word.strip("(),") for word in mention.text.split()}:
+            by_word.setdefault(word, []).append(mention)
     merged: dict[str, list[Claim]] = {}
     for mention in mentions:
-        fullest = fuller(mention, mentions) or mention
+        last = (mention.name or mention.text.split())[-1]
+        fullest = fuller(mention, by_word.get(last, ())) or mention
         merged.setdefault(fullest.text, []).extend(claims[mention.text])
     return merged
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stance.errors import DataError
 from stance.linking import LinkedSource, link_sources
 from stance.results import SentencePrediction, Span
+from training.linking_score import score
+from training.standoff import digest
 
 Row = tuple[str, str | None]
 
@@ -212,3 +218,59 @@ def test_no_text_breaks_it_and_every_link_is_verbatim(rows: list[Row]) -> None:
 def test_a_link_as_json() -> None:
     link = LinkedSource("Ratih", 3, 8, "name")
     assert link.to_dict() == {"text": "Ratih", "start": 3, "end": 8, "rule": "name"}
+
+
+def marked_article(tmp_path: Path) -> tuple[Path, Path]:
+    """An article in which the rules are right once, wrong once, and miss a link once."""
+    rows: list[Row] = [
+        LEAD,
+        ('"Dua pekan," kata Ratih.', "Ratih"),
+        ('"Tiga pekan," katanya.', "katanya"),
+        ("Kakanwil menyebut empat pekan.", "Kakanwil"),
+        ("Jalan itu rusak.", None),
+    ]
+    text, sentences = document(rows)
+    place = text.index(SPOKESMAN)
+    full = [place, place + len(SPOKESMAN)]
+    other = [text.index("Kakanwil"), text.index("Kakanwil") + 8]
+    speakers = {
+        "r": {"full": full, "mentions": [full]},
+        "k": {"full": [0, 4], "mentions": [other]},
+    }
+    marks = [
+        {
+            "start": sentence.start,
+            "end": sentence.end,
+            "sha256": digest(sentence.text),
+            "source": [source.start, source.end] if source else None,
+            "speaker": speaker,
+        }
+        for sentence, speaker in zip(sentences, ["r", "r", "k", "k", None], strict=True)
+        for source in [sentence.spans.get("source")]
+    ]
+    row = {"doc": "a", "part": "text", "split": "measure", "speakers": speakers, "sentences": marks}
+    gold, articles = tmp_path / "gold.jsonl", tmp_path / "articles.jsonl"
+    gold.write_text(json.dumps(row), encoding="utf-8")
+    articles.write_text(json.dumps({"id": "a", "text": text}), encoding="utf-8")
+    return gold, articles
+
+
+def test_the_score_counts_links_that_are_right_wrong_and_missing(tmp_path: Path) -> None:
+    outcomes = score(*marked_article(tmp_path), "measure")
+    assert [(o.linkable, o.link is not None, o.right) for o in outcomes] == [
+        (False, False, False),
+        (True, True, True),
+        (True, True, False),
+        (True, False, False),
+        (False, False, False),
+    ]
+
+
+def test_the_score_needs_the_article_that_was_marked(tmp_path: Path) -> None:
+    gold, articles = marked_article(tmp_path)
+    articles.write_text(articles.read_text().replace("Dua pekan", "Dua bulan"))
+    with pytest.raises(DataError, match="not the one that was marked"):
+        score(gold, articles, "measure")
+    articles.write_text(json.dumps({"id": "b", "text": "Jalan."}))
+    with pytest.raises(DataError, match="lacks 1 of the marked articles"):
+        score(gold, articles, "measure")

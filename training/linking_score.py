@@ -1,6 +1,6 @@
 """Precision and coverage of linked sources, on articles in which a reader marked the speakers.
 
-python -m training.linking_score data/linking/articles.jsonl news.jsonl.gz [--model BUNDLE]
+python -m training.linking_score data/linking/articles.jsonl.gz news.jsonl.gz [--model BUNDLE]
 """
 
 from __future__ import annotations

@@ -64,9 +64,9 @@ def serve(
     limit in front before you serve anything but this machine.
     """
     try:
-        from stance.serve.app import Limits
         from stance.serve.server import Settings
         from stance.serve.server import serve as run
+        from stance.serve.service import Limits
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "stance":
             raise

@@ -23,6 +23,7 @@ from stance.serve.metrics import FOLDER_VARIABLE
 from stance.serve.service import Limits
 
 GRACE_SECONDS = 30  # in which running requests may end after SIGTERM or Ctrl-C
+START_SECONDS = 60  # in which a worker must have loaded its libraries, on a busy machine too
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def configure(make_app: Callable[[], ASGIApp], workers: int = 1) -> Config:
         proxy_headers=False,  # nothing depends on the client's address
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_worker_healthcheck=START_SECONDS,
     )
 
 

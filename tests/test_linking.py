@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,13 @@ def documents(draw: st.DrawFn) -> list[Row]:
 @given(documents())
 def test_no_text_breaks_it_and_every_link_is_verbatim(rows: list[Row]) -> None:
     links(rows)
+
+
+@pytest.mark.parametrize("piece", ["A", "A ", "(", "A, ", '" ', "A-", "A.", "Di", "Menteri, "])
+def test_a_long_line_takes_linear_time(piece: str) -> None:
+    started = time.perf_counter()
+    links([(piece * (20_000 // len(piece)), None)])
+    assert time.perf_counter() - started < 5
 
 
 def test_a_link_as_json() -> None:

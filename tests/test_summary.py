@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from stance import predictor as predictor_module
+from stance.bundle import Bundle, Head
 from stance.results import HeadPrediction, SentencePrediction, Span
 from stance.summary import summarise
 
@@ -125,16 +127,22 @@ def test_an_empty_document():
     assert summarise([]).to_dict() == empty
 
 
-class Bundle:
-    path = "berkas"
-    spans = ("cue", "source")
-    heads = tuple(type("Head", (), {"name": n}) for n in ("claim_type", "certainty", "attribution"))
+LABELS = {
+    "claim_type": ("event", "prediction", "none"),
+    "certainty": ("confirmed", "stated", "alleged", "denied", "none"),
+    "attribution": ("newsroom", "named", "unnamed", "none"),
+}
+
+
+def bundle(spans=("cue", "source"), **labels):
+    heads = tuple(Head(name, words) for name, words in (LABELS | labels).items() if words)
+    return Bundle(Path("berkas"), heads, spans, 32, {}, {}, {})
 
 
 class FixedPredictor:
     """Stands in for a model: the command line is tested, not the labels."""
 
-    bundle = Bundle()
+    bundle = bundle()
 
     def __init__(self, model=None, threads=None):
         pass
@@ -174,12 +182,22 @@ def test_links_can_be_left_out(stance, fixed):
     assert len(json.loads(outcome.out)["named"]) == 2
 
 
-def test_a_bundle_without_the_span_is_refused_in_one_line(stance, fixed, monkeypatch, tmp_path):
-    monkeypatch.setattr(Bundle, "spans", ())
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        (bundle(spans=("cue",)), "berkas has no `source` span"),
+        (bundle(attribution=()), "berkas has no head attribution"),
+        (bundle(certainty=("sure", "none")), "berkas has the certainty sure"),
+    ],
+)
+def test_a_bundle_that_cannot_tell_is_refused_in_one_line(
+    stance, fixed, monkeypatch, tmp_path, made, reason
+):
+    monkeypatch.setattr(FixedPredictor, "bundle", made)
     output = tmp_path / "a.json"
     outcome = stance("summary", "-", "-o", output, stdin=b"Jalan Kenari ditutup.")
     assert outcome.status == 1
-    assert "berkas has no `source` span" in outcome.err
+    assert reason in outcome.err
     assert outcome.err.count("\n") == 1
     assert not output.exists()
 

@@ -112,7 +112,8 @@ _CAPITALISED = r"[A-Z][\w'’]*(?:-\w+)*(?:\.(?=\s?[A-Z]))?"
 _RUN = re.compile(
     rf"{_CAPITALISED}(?:\s(?:(?:dan|of|the|de|van|bin|binti)\s)?(?:{_CAPITALISED}|\([A-Z][\w-]*\)))*"
 )
-_DATELINE = re.compile(r"(?:[A-Z(][\w.()/]*,?\s?){1,6}(?:-{1,2}|[–—])\s+")
+# Possessive, so that a line of nothing but capitals takes linear time.
+_DATELINE = re.compile(r"(?:[A-Z(][\w.()/]*+,?\s?){1,6}+(?:-{1,2}|[–—])\s+")
 _ASIDE = re.compile(r"\s*\([^)]*\)")
 _ADDRESS = re.compile(r"\w\.(?:com|co|id|org|net)\b|^@")
 _DEGREE = re.compile(r"[A-Z]{2,4}|\w{1,5}\.[\w.]*|Sp[A-Z][\w-]*")

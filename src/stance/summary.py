@@ -198,10 +198,16 @@ def check_bundle(bundle: Bundle) -> None:
     """See that a bundle has what a summary is made of.
 
     Raises:
-        BundleError: it lacks one of the three heads, or the `source` span.
+        BundleError: it lacks one of the three heads or the `source` span, or its certainty has
+            labels that no act stands for.
     """
-    if missing := set(HEADS) - {head.name for head in bundle.heads}:
+    labels = {head.name: set(head.labels) for head in bundle.heads}
+    if missing := set(HEADS) - set(labels):
         raise BundleError(f"{bundle.path} has no head {', '.join(sorted(missing))} to summarise by")
+    if unknown := labels["certainty"] - {"none", *_ACT_OF_CERTAINTY}:
+        raise BundleError(
+            f"{bundle.path} has the certainty {', '.join(sorted(unknown))}, which no summary knows"
+        )
     if "source" not in bundle.spans:
         raise BundleError(
             f"{bundle.path} has no `source` span, so who says what is not known: "

@@ -11,7 +11,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoTokenizer,
-    BertTokenizerFast,
+    BertTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
@@ -94,7 +94,7 @@ def _tokenizer(name: str, vocabulary: int) -> PreTrainedTokenizerFast:
     tokenizer = AutoTokenizer.from_pretrained(name)
     if len(tokenizer) < vocabulary / 2:
         with suppress(OSError, ValueError):
-            tokenizer = BertTokenizerFast.from_pretrained(name)
+            tokenizer = BertTokenizer.from_pretrained(name)
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise ConfigError(f"base {name!r} has no fast tokenizer, which the bundle needs")
     if not vocabulary / 2 <= len(tokenizer) <= vocabulary:

@@ -21,8 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 from stance.errors import DataError
-from training.corpus import data_files, read_rows
 from training.near_duplicates import near_duplicates, shared_runs, words
+from training.rows import data_files, read_rows
 
 SCHEME: Mapping[str, tuple[str, ...]] = {
     "claim_type": ("rule", "prediction", "causal", "quantity", "opinion", "event", "none"),

@@ -101,13 +101,9 @@ class SpanConfig(Section):
     column: str | None = Field(None, description="column of the data; the span's name if omitted")
 
 
-class DataConfig(Section):
-    """Where the labelled sentences are."""
+class TableConfig(Section):
+    """How to read labelled rows."""
 
-    train: tuple[str, ...] = Field(
-        description="files (JSONL, JSON, CSV, TSV, Parquet) to train on, or folders of them"
-    )
-    dev: tuple[str, ...] = Field(description="files or folders to choose and calibrate on")
     text_column: str = Field("text", description="column that holds the sentence")
     text_pair_column: str | None = Field(
         None,
@@ -126,7 +122,7 @@ class DataConfig(Section):
     limit: int | None = Field(None, ge=1, description="use only the first rows of each part")
 
     @model_validator(mode="after")
-    def _consistent(self) -> DataConfig:
+    def _consistent(self) -> TableConfig:
         for key in ("text_column", "text_pair_column"):
             name = getattr(self, key)
             if self.columns and name and name not in self.columns:
@@ -134,6 +130,15 @@ class DataConfig(Section):
         if self.text_pair_column == self.text_column:
             raise ValueError(f"text_pair_column and text_column are both {self.text_column!r}")
         return self
+
+
+class DataConfig(TableConfig):
+    """Where the labelled sentences are."""
+
+    train: tuple[str, ...] = Field(
+        description="files (JSONL, JSON, CSV, TSV, Parquet) to train on, or folders of them"
+    )
+    dev: tuple[str, ...] = Field(description="files or folders to choose and calibrate on")
 
 
 class OptimizerConfig(Section):

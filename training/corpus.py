@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from stance.bundle import sha256
 from stance.errors import DataError
-from training.config import HeadConfig, SpanConfig
+from training.config import HeadConfig, SpanConfig, TableConfig, spelled
+from training.rows import data_files, read_rows
 
-SUFFIXES = (".jsonl", ".csv", ".tsv", ".parquet")
+PAIR = " ||| "  # between two texts that are read as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,8 @@ class Dataset:
 def read_dataset(
     paths: Sequence[str],
     heads: Mapping[str, HeadConfig],
-    text_column: str = "text",
-    limit: int | None = None,
     spans: Mapping[str, SpanConfig] | None = None,
+    table: TableConfig | None = None,
 ) -> Dataset:
     """Read labelled files or folders and check every row against `heads` and `spans`.
 
@@ -63,70 +60,19 @@ def read_dataset(
         DataError: a path is missing or of no known format, or a row has no text, a label that
             is not in its head's scheme, or a span that is not in its text.
     """
+    table = table or TableConfig()
     examples: list[Example] = []
     files = []
     for file in data_files(paths):
         rows = [
-            _example(row, origin, heads, spans or {}, text_column)
-            for row, origin in read_rows(file)
+            _example(row, origin, heads, spans or {}, table)
+            for row, origin in read_rows(file, table.columns, table.delimiter)
         ]
         examples += rows
-        digest = hashlib.sha256(file.read_bytes()).hexdigest()
-        files.append(DataFile(str(file), len(rows), digest))
+        files.append(DataFile(str(file), len(rows), sha256(file)))
     if not examples:
         raise DataError(f"{', '.join(paths)}: no labelled rows")
-    return Dataset(tuple(examples[:limit]), tuple(files))
-
-
-def data_files(paths: Sequence[str]) -> Iterator[Path]:
-    """The files named by `paths`; a folder stands for the data files below it, sorted."""
-    for name in paths:
-        path = Path(name)
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix in SUFFIXES)
-            if not found:
-                raise DataError(f"{path}: holds no data file ({', '.join(SUFFIXES)})")
-            yield from found
-        elif not path.is_file():
-            raise DataError(f"{path}: no such data file")
-        elif path.suffix not in SUFFIXES:
-            raise DataError(f"{path}: unknown format; use one of {', '.join(SUFFIXES)}")
-        else:
-            yield path
-
-
-def read_rows(file: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yield each row as (columns, `file:line`). Values stay as written: nothing is coerced."""
-    if file.suffix == ".parquet":
-        from pyarrow import parquet
-
-        for number, row in enumerate(parquet.read_table(file).to_pylist(), 1):
-            yield row, f"{file}: row {number}"
-        return
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            if file.suffix == ".jsonl":
-                for number, line in enumerate(stream, 1):
-                    if line.strip():
-                        yield _json_object(line, f"{file}:{number}"), f"{file}:{number}"
-            else:
-                reader = csv.DictReader(stream, delimiter="\t" if file.suffix == ".tsv" else ",")
-                for row in reader:
-                    yield row, f"{file}:{reader.line_num}"
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not UTF-8 (byte {error.start})") from None
-    except csv.Error as error:
-        raise DataError(f"{file}: not a readable table ({error})") from None
-
-
-def _json_object(line: str, origin: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{origin}: not valid JSON ({error.msg})") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{origin}: a row is a JSON object")
-    return row
+    return Dataset(tuple(examples[: table.limit]), tuple(files))
 
 
 def _example(
@@ -134,12 +80,11 @@ def _example(
     origin: str,
     heads: Mapping[str, HeadConfig],
     spans: Mapping[str, SpanConfig],
-    text_column: str,
+    table: TableConfig,
 ) -> Example:
-    text = row.get(text_column)
-    if not isinstance(text, str) or not text.strip():
-        raise DataError(f"{origin}: no text in column {text_column!r}")
-    text = text.strip()
+    text = _text(row, table.text_column, origin)
+    if table.text_pair_column is not None:
+        text += PAIR + _text(row, table.text_pair_column, origin)
     labels = {}
     for name, head in heads.items():
         label = _label(row.get(head.column or name), name, head, origin)
@@ -156,6 +101,18 @@ def _example(
     return Example(text, labels, origin, found, row.get("group"), row.get("beat"))
 
 
+def _text(row: Mapping[str, Any], column: str, origin: str) -> str:
+    if column not in row:
+        raise DataError(
+            f"{origin}: no column {column!r} among {', '.join(map(repr, row))}: set "
+            "data.text_column, or data.columns where the first line is no header"
+        )
+    text = row[column]
+    if not isinstance(text, str) or not text.strip():
+        raise DataError(f"{origin}: no text in column {column!r} (got {text!r})")
+    return text.strip()
+
+
 def _span(words: str, name: str, text: str, origin: str) -> tuple[int, int] | None:
     if not words.strip():
         return None
@@ -166,10 +123,16 @@ def _span(words: str, name: str, text: str, origin: str) -> tuple[int, int] | No
 
 
 def _label(value: Any, name: str, head: HeadConfig, origin: str) -> str | None:
-    if value is None or value == "":
+    label = spelled(value)
+    if label is None or label == "nan":  # a table's way to leave a number out
         return None
-    if str(value) not in head.labels:
+    if isinstance(label, str):
+        label = label.strip()
+        label = head.values.get(label, label)
+    if label == "":
+        return None
+    if label not in head.labels:
         raise DataError(
             f"{origin}: label {value!r} is not in the scheme of {name} ({', '.join(head.labels)})"
         )
-    return str(value)
+    return str(label)

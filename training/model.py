@@ -40,10 +40,10 @@ class SentenceClassifier(nn.Module):
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         width = encoder.config.hidden_size
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(width, len(head.labels)) for name, head in heads.items()}
-        )
-        self.spans = nn.ModuleDict({name: nn.Linear(width, 2) for name in spans})
+        # Lists, because a dictionary of modules refuses names such as `type` or `a.b`.
+        self.head_names, self.span_names = tuple(heads), tuple(spans)
+        self.heads = nn.ModuleList(nn.Linear(width, len(head.labels)) for head in heads.values())
+        self.spans = nn.ModuleList(nn.Linear(width, 2) for _ in spans)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Token ids and mask, both (batch, length), to logits.
@@ -60,9 +60,10 @@ class SentenceClassifier(nn.Module):
             mask = attention_mask.unsqueeze(-1).to(states.dtype)
             pooled = (states * mask).sum(1) / mask.sum(1)
         pooled = self.dropout(pooled)
-        outputs = {name: head(pooled) for name, head in self.heads.items()}
+        heads = zip(self.head_names, self.heads, strict=True)
+        outputs = {name: head(pooled) for name, head in heads}
         padding = attention_mask.unsqueeze(-1) == 0
-        for name, span in self.spans.items():
+        for name, span in zip(self.span_names, self.spans, strict=True):
             outputs[name] = span(self.dropout(states)).masked_fill(padding, NOWHERE)
         return outputs
 

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stance.sentences import split_sentences
-from training.corpus import data_files, read_rows
 from training.near_duplicates import words
+from training.rows import data_files, read_rows
 
 QUANTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 COMMON = 5_000  # the most frequent words of the articles

@@ -44,9 +44,8 @@ def train(
         Interrupted: the run was stopped; its checkpoint is kept.
     """
     console = run_console()
-    column, limit = config.data.text_column, config.data.limit
-    data = read_dataset(config.data.train, config.heads, column, limit, config.spans)
-    dev = read_dataset(config.data.dev, config.heads, column, limit, config.spans)
+    data = read_dataset(config.data.train, config.heads, config.spans, config.data)
+    dev = read_dataset(config.data.dev, config.heads, config.spans, config.data)
     _check_heads(config, data, dev)
     base, notice = load_base(config.base, allow_fallback)
     if notice:

@@ -58,7 +58,7 @@ def agreement(gold: tuple[str, ...], second: tuple[str, ...]) -> None:
     """Agreement of the labels with a second reader's, joined by id."""
     from training.agreement import agreement, print_agreement
     from training.check import sentence_files
-    from training.corpus import data_files
+    from training.rows import data_files
 
     print_agreement(agreement(_rows(sentence_files(gold)), _rows(data_files(second))))
 
@@ -115,7 +115,7 @@ def import_(tasks: Path, output: Path) -> None:
 
 
 def _rows(files: Iterable[Path]) -> list[dict[str, Any]]:
-    from training.corpus import read_rows
+    from training.rows import read_rows
 
     return [row for file in files for row, _ in read_rows(file)]
 

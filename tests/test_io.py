@@ -124,7 +124,7 @@ class TestReading:
             ("b.txt", "text"),
             ("c.csv", "csv"),
         ]
-        assert "passed over 1 files" in caplog.text
+        assert "name no format: 1" in caplog.text
         assert [Path(s.path).name for s in find_sources([f"{tmp_path}/*.txt"])] == ["b.txt"]
         assert len(find_sources([f"{tmp_path}/**/*.csv", f"{tmp_path}/b.txt"])) == 2
         assert len(find_sources([str(tmp_path)], "text")) == 4

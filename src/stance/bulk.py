@@ -110,7 +110,8 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
         records, size = _complete_records(raw, quoted)
         raw.truncate(size)
     try:
-        with begun.open("a", encoding="utf-8", newline="\n") as stream:
+        # Line by line, so that a killed run loses no sentence that it had labelled.
+        with begun.open("a", buffering=1, encoding="utf-8", newline="\n") as stream:
             yield stream, records
     except KeyboardInterrupt:
         raise Interrupted(

@@ -134,7 +134,7 @@ def _inside(path: str, form: str | None) -> list[str]:
         )
     if len(known) < len(inside):
         _LOG.warning(
-            "stance: %s: passed over %d files whose endings name no format it reads",
+            "stance: %s: files passed over, as their endings name no format: %d",
             encodable(path),
             len(inside) - len(known),
         )

@@ -265,7 +265,7 @@ def _hard_errors(
             errors.append(
                 HardError(
                     task.name,
-                    predictions[row].text,
+                    predictions[row].text.encode("utf-8", "replace").decode("utf-8"),
                     gold,
                     told.model_label,
                     told.confidence,

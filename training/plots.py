@@ -42,7 +42,7 @@ def plot_overview(systems: Sequence[SystemScore]) -> str:
                 color = _BLUE if own else _GREY
                 panel.plot([interval.low, interval.high], [place, place], color=color, lw=1.5)
                 panel.plot(score, place, "D" if own else "o", color=color, ms=6 if own else 5)
-            panel.set(title=task, xlabel="macro-F1", xlim=(0, 1))
+            panel.set(title=task, xlabel="macro-F1", xlim=(-0.03, 1.03))
             panel.grid(axis="x", color="#e4e4e4")
             panel.set_axisbelow(True)
         panels[0].set_yticks(range(len(systems)), [system.name for system in systems])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BINS = 15
-COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.5)
 _CURVE_POINTS = 200
 
 

@@ -13,7 +13,7 @@ from training.evaluate import Comparison, Detail, Report
 from training.metrics import HeadScore
 from training.reliability import COVERAGES
 from training.scores import Slice, SystemScore
-from training.significance import DRAWS, Difference, Interval
+from training.significance import ALPHA, DRAWS, Difference, Interval
 
 _ERRORS_SHOWN = 3  # per head
 
@@ -31,7 +31,7 @@ def print_report(report: Report) -> None:
     console = Console()
     print_comparison(report.overview, console)
     console.print(
-        f"In small type: 95 % bootstrap intervals ({DRAWS:,} resamples"
+        f"Below each figure: its 95 % bootstrap interval ({DRAWS:,} resamples"
         + (", contrast groups drawn whole)." if report.groups else ")."),
         style="dim",
     )
@@ -66,11 +66,15 @@ def print_report(report: Report) -> None:
 
 
 def verdict(one: Difference) -> str:
-    """One sentence on a difference: is it more than chance?"""
+    """One sentence on a difference: is it more than chance, by both tests?"""
     points = f"{abs(one.macro_f1) * 100:.1f} points of macro-F1"
-    if not one.significant:
-        return f"no significant difference ({points}, p = {one.p_value:.3f})"
-    return f"significantly {'better' if one.macro_f1 > 0 else 'worse'} by {points}"
+    if one.significant:
+        said = f"significantly {'better' if one.macro_f1 > 0 else 'worse'} by {points}"
+    else:
+        said = f"no significant difference ({points}, p = {one.p_value:.3f})"
+    if one.significant != (one.mcnemar < ALPHA):
+        said += f", but {'not so' if one.significant else 'a significant one'} in accuracy"
+    return said
 
 
 def between(interval: Interval) -> str:
@@ -87,7 +91,7 @@ def _table(columns: Iterable[str], rows: Iterable[Sequence[RenderableType]]) -> 
     """A plain table: the first column is text, the others are figures."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for place, name in enumerate(columns):
-        table.add_column(name, justify="right" if place else "left")
+        table.add_column(name, justify="right" if place else "left", no_wrap=not place)
     for row in rows:
         table.add_row(*row)
     return table

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import http.client
 import json
 import re
@@ -434,6 +435,19 @@ def test_a_failure_is_logged_without_the_text_that_caused_it(caplog):
         assert list(answer.json) == ["error"]
         assert client.post("/v1/predict", {"texts": ["a"]}).status == 200
     assert "ValueError in test_serve.py" in caplog.text
+    assert "rahasia" not in caplog.text
+
+
+def test_nor_does_a_failure_that_nobody_waits_for_log_it(caplog):
+    def fail(text: str) -> None:
+        if "rahasia" in text:
+            time.sleep(0.3)
+            raise ValueError(f"cannot read {text}")
+
+    with serving(FakePredictor(each=fail), Limits(timeout=0.1)) as client:
+        assert client.post("/v1/predict", {"texts": ["nama sumber rahasia"]}).status == 503
+        until(lambda: client.metric("stance_queue_sentences") == 0)
+        gc.collect()
     assert "rahasia" not in caplog.text
 
 

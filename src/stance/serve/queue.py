@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
@@ -90,7 +91,7 @@ class WorkQueue:
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().run_in_executor(
             self._executor, collect
         )
-        answer.add_done_callback(lambda _: self._leave(size, asked))
+        answer.add_done_callback(partial(self._leave, size, asked))
         leaving = asyncio.create_task(gone())
         try:
             first: list[asyncio.Future[Any]] = [answer, leaving]
@@ -113,9 +114,12 @@ class WorkQueue:
         """Start nothing that still waits, and let the threads end."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _leave(self, size: int, asked: float) -> None:
+    def _leave(self, size: int, asked: float, answer: asyncio.Future[bytes]) -> None:
         self._change(-size)
         self._last_wait = time.monotonic() - asked
+        if not answer.cancelled():
+            # Looked at, or asyncio would log it, text and all, where nobody waits any more.
+            answer.exception()
 
     def _change(self, sentences: int) -> None:
         self._pending += sentences

@@ -22,7 +22,7 @@ function initialLanguage() {
   try {
     remembered = localStorage.getItem("language");
   } catch { /* storage may be forbidden */ }
-  return remembered in messages ? remembered : /^(id|ms)/.test(navigator.language) ? "id" : "en";
+  return Object.hasOwn(messages, remembered) ? remembered : /^(id|ms)/.test(navigator.language) ? "id" : "en";
 }
 
 /** An element with attributes and children; strings become text nodes. */

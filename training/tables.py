@@ -11,7 +11,7 @@ from rich.text import Text
 
 from training.evaluate import Comparison, Detail, Report
 from training.metrics import HeadScore
-from training.reliability import COVERAGES
+from training.reliability import BINS, COVERAGES
 from training.scores import Slice, SystemScore
 from training.significance import ALPHA, DRAWS, Difference, Interval
 
@@ -44,12 +44,11 @@ def print_report(report: Report) -> None:
         detail = report.details[task]
         _section(console, f"{task}: macro-F1 {score.macro_f1:.3f}, accuracy {score.accuracy:.3f}")
         console.print(Columns([_classes(score, detail), _confusion(detail)], padding=(0, 4)))
-    _section(console, "Confidence")
+    _section(console, f"Confidence (ECE over {BINS} bins of equally many sentences)")
     console.print(_confidence(report))
-    _section(console, "Accuracy by length and beat")
-    parts = [_slices("length", report.by_length)]
-    if report.by_beat:
-        parts.append(_slices("beat", report.by_beat))
+    slices = {"length": report.by_length, "beat": report.by_beat}
+    parts = [_slices(kind, one) for kind, one in slices.items() if one]
+    _section(console, f"Accuracy by {' and '.join(kind for kind in slices if slices[kind])}")
     console.print(Columns(parts, padding=(0, 4)))
     if groups := report.groups:
         per_task = ", ".join(f"{task} {share:.3f}" for task, share in groups.tasks.items())

@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,17 @@ def test_contrast_is_at_least_double_a(page, driver, scheme):
     page.analyze(ARTICLE)
     page.find("input[value=denied]").click()
     assert driver.execute_script(CONTRASTS) == []
+
+
+def test_a_model_without_spans_shows_no_sources(driver):
+    predictor = FakePredictor()
+    predictor.bundle = replace(predictor.bundle, spans=())
+    with serving(predictor) as client:
+        page = Page(driver, client.port)
+        page.analyze(ARTICLE)
+        assert page.marked() == SENTENCES
+        assert not page.find("#by-source").is_displayed()
+        assert not page.find("#source").is_displayed()
 
 
 def test_a_busy_service_is_said_to_be_busy(driver):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -27,6 +27,16 @@ from training.provenance import commit, versions
 from training.train import Trainer, best_scores, chosen
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready to start."""
+
+    trainer: Trainer
+    base: Base
+    data: Dataset
+    dev: Dataset
+
+
 def train(
     config: Config, resume: bool = False, allow_fallback: bool = True, notes: str = ""
 ) -> Bundle:
@@ -43,6 +53,28 @@ def train(
         DataError: a row of the data is not in the scheme.
         Interrupted: the run was stopped; its checkpoint is kept.
     """
+    run = prepare(config, allow_fallback)
+    run.trainer.run(resume)
+    folder = Path(config.output) / "bundle"
+    state = PartialState()
+    if state.is_main_process:
+        console = run_console()
+        console.print("exporting, quantising and checking the graph")
+        export_bundle(
+            run.trainer.model,
+            run.base.tokenizer,
+            config,
+            run.dev.examples,
+            _provenance(config, run, notes),
+            folder,
+        )
+        console.print(f"bundle written to {folder}")
+    state.wait_for_everyone()
+    return Bundle.load(folder)
+
+
+def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
+    """Read the data, load the base and set up the trainer, as `train` does."""
     console = run_console()
     data = read_dataset(config.data.train, config.heads, config.spans, config.data)
     dev = read_dataset(config.data.dev, config.heads, config.spans, config.data)
@@ -64,23 +96,9 @@ def train(
         )
 
     size = config.train.batch_size
-    folder = Path(config.output)
-    trainer = Trainer(config, base, batches(data, size), batches(dev, 2 * size), folder, console)
-    trainer.run(resume)
-    state = PartialState()
-    if state.is_main_process:
-        console.print("exporting, quantising and checking the graph")
-        export_bundle(
-            trainer.model,
-            base.tokenizer,
-            config,
-            dev.examples,
-            _provenance(config, base, data, dev, notes),
-            folder / "bundle",
-        )
-        console.print(f"bundle written to {folder / 'bundle'}")
-    state.wait_for_everyone()
-    return Bundle.load(folder / "bundle")
+    parts = batches(data, size), batches(dev, 2 * size)
+    trainer = Trainer(config, base, *parts, Path(config.output), console)
+    return Prepared(trainer, base, data, dev)
 
 
 def train_seeds(
@@ -154,15 +172,13 @@ def _check_heads(config: Config, data: Dataset, dev: Dataset) -> None:
                 )
 
 
-def _provenance(
-    config: Config, base: Base, data: Dataset, dev: Dataset, notes: str
-) -> dict[str, Any]:
+def _provenance(config: Config, run: Prepared, notes: str) -> dict[str, Any]:
     return {
-        "base": {"requested": base.requested, "used": base.used},
+        "base": {"requested": run.base.requested, "used": run.base.used},
         "config": config.model_dump(mode="json"),
         "data": {
-            "train": [asdict(file) for file in data.files],
-            "dev": [asdict(file) for file in dev.files],
+            "train": [asdict(file) for file in run.data.files],
+            "dev": [asdict(file) for file in run.dev.files],
         },
         "versions": versions(),
         "commit": commit(),

@@ -56,15 +56,24 @@ def _apply(content: dict[str, Any], override: str) -> None:
     name, separator, value = override.partition("=")
     if not separator:
         raise ConfigError(f"--set {override}: write section.key=value")
-    *sections, key = name.strip().split(".")
+    try:
+        assign(content, name.strip(), yaml.safe_load(value))
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
+
+
+def assign(content: dict[str, Any], name: str, value: Any) -> None:
+    """Set `section.key` in a configuration's content.
+
+    Raises:
+        ConfigError: something on the way is no section.
+    """
+    *sections, key = name.split(".")
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
-            raise ConfigError(f"--set {override}: {section} is not a section")
-    try:
-        content[key] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: the value is not valid YAML") from None
+            raise ConfigError(f"{name}: {section} is not a section")
+    content[key] = value
 
 
 def _first_problem(error: ValidationError, schema: type[Section]) -> str:
@@ -117,5 +126,7 @@ def _spelled(kind: Any) -> str:
         return f"list of {_spelled(inside[0])}"
     if origin is dict:
         return f"{_spelled(inside[0])}: {_spelled(inside[1])}"
-    names = {str: "text", int: "whole number", float: "number", bool: "true | false"}
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return f"{{{', '.join(kind.model_fields)}}}"
+    names = {Any: "value", str: "text", int: "whole number", float: "number", bool: "true | false"}
     return "null" if kind is type(None) else names.get(kind, str(kind))

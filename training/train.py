@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -77,8 +77,16 @@ class Trainer:
         shares = {n: train.class_shares(n, len(head.labels)) for n, head in config.heads.items()}
         self._loss = BatchLoss(config, shares, self._loop.device)
 
-    def run(self, resume: bool = False) -> Position:
+    def run(
+        self,
+        resume: bool = False,
+        after_epoch: Callable[[int, Mapping[str, float]], None] = lambda epoch, scores: None,
+    ) -> Position:
         """Train to the end, leave the best weights in `self.model`, and say where they came from.
+
+        Args:
+            resume: go on from the folder's checkpoint.
+            after_epoch: is told each epoch's number, from 0, and dev scores; may raise to stop.
 
         Raises:
             Interrupted: on Ctrl-C, after a checkpoint.
@@ -97,7 +105,7 @@ class Trainer:
                     self._step(self._train.batch(rows))
                     for _, rows in loop.epoch(position, epoch, batches)
                 ]
-                position = self._close_epoch(position, epoch, fmean(losses or [0.0]))
+                position = self._close_epoch(position, epoch, fmean(losses or [0.0]), after_epoch)
         self.model = cast(SentenceClassifier, loop.unwrapped())
         self.model.load_state_dict(load_file(loop.folder / BEST))
         return position
@@ -141,7 +149,13 @@ class Trainer:
         self._loop.console.print(f"no better dev score for {patience} epochs: stopping")
         return True
 
-    def _close_epoch(self, position: Position, epoch: int, loss: float) -> Position:
+    def _close_epoch(
+        self,
+        position: Position,
+        epoch: int,
+        loss: float,
+        after_epoch: Callable[[int, Mapping[str, float]], None],
+    ) -> Position:
         loop, metric = self._loop, self._config.train.metric
         # Every process scores all dev rows; one decides, lest rounding part their ways.
         scores: dict[str, float] = broadcast_object_list([self.dev_scores()])[0]
@@ -157,6 +171,7 @@ class Trainer:
         loop.log({"epoch": epoch + 1, "loss": round(loss, 4), "dev_f1": scores})
         shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
         loop.console.print(f"epoch {epoch + 1}: loss {loss:.3f}, dev F1: {shown}")
+        after_epoch(epoch, scores)
         return position
 
     def dev_scores(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""`stance train` and `stance pretrain`: what a configuration says."""
+"""`stance train`, `stance tune` and `stance pretrain`: what a configuration says."""
 
 from __future__ import annotations
 
@@ -113,3 +113,16 @@ def pretrain(
         from training.pretrain import pretrain as run
         from training.schema import load
     run(load(config, PretrainConfig, _with_output(overrides, output)), resume, not no_fallback)
+
+
+@click.command(cls=ConfigCommand, schema=_train_schema)
+@_config
+@_overrides
+@_output
+@_no_fallback
+def tune(config: Path, overrides: tuple[str, ...], output: str | None, no_fallback: bool) -> None:
+    """Search a configuration's `tune.space`; a stopped search goes on."""
+    with training_extra():
+        from training.config import load_config
+        from training.tune import tune as run
+    run(load_config(config, _with_output(overrides, output)), not no_fallback)

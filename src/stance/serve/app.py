@@ -23,6 +23,8 @@ _PAGE = {
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/results.js": ("results.js", "text/javascript"),
+    "/shared.js": ("shared.js", "text/javascript"),
     "/messages.js": ("messages.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
 
-from stance import Predictor, StanceError
+from stance import InputError, Predictor
 
 EXAMPLE = ROOT / "data" / "example.txt"
 
@@ -170,6 +170,55 @@ def test_shared_by_threads_and_pickled(predictor):
     assert pickle.loads(pickle.dumps(predictor)).predict(texts) == wanted
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_answers(predictor):
+    wanted = predictor.predict(["Polisi membantah kabar itu."] * 40)
+    pipe, end = os.pipe()
+    if (child := os.fork()) == 0:
+        answers = predictor.predict(["Polisi membantah kabar itu."] * 40)
+        os.write(end, b"same" if answers == wanted else b"other")
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(pipe, 8) == b"same"
+
+
+class TestColumns:
+    """`predict_batch`, as engines call it: columns in, columns added."""
+
+    TEXTS = ("Pyongyang membantah mengirim pasukan ke Rusia.", "Baca juga: Daftar Harga Emas")
+
+    def test_adds_columns(self, predictor):
+        batch = {"id": [1, 2], "text": list(self.TEXTS)}
+        answer = predictor.predict_batch(batch)
+        assert batch == {"id": [1, 2], "text": list(self.TEXTS)}
+        assert answer["id"] == [1, 2]
+        assert answer["certainty"] == ["denied", "none"]
+        assert answer["truncated"] == [False, False]
+        assert all(0 < value <= 1 for value in answer["certainty_confidence"])
+
+    def test_a_prefix_keeps_columns_of_the_same_name(self, predictor):
+        batch = {"kalimat": list(self.TEXTS), "certainty": ["gold", "gold"]}
+        answer = predictor.predict_batch(batch, text_column="kalimat", prefix="model_")
+        assert answer["certainty"] == ["gold", "gold"]
+        assert answer["model_certainty"] == ["denied", "none"]
+
+    def test_no_rows(self, predictor):
+        assert predictor.predict_batch({"text": []})["certainty"] == []
+
+    @pytest.mark.parametrize(
+        ("batch", "message"), [({"body": ["x"]}, "there are: body"), ({"text": [None]}, "row 0")]
+    )
+    def test_what_is_no_text_is_named(self, predictor, batch, message):
+        with pytest.raises(InputError, match=message):
+            predictor.predict_batch(batch)
+
+    def test_in_datasets_map_with_worker_processes(self, predictor, tmp_path):
+        datasets = pytest.importorskip("datasets", reason="needs the `train` extra")
+        rows = datasets.Dataset.from_dict({"text": list(self.TEXTS) * 4})
+        labelled = rows.map(predictor.predict_batch, batched=True, batch_size=2, num_proc=2)
+        assert labelled["certainty"][:] == ["denied", "none"] * 4
+
+
 def test_prediction_imports_no_training_library():
     script = """
 import sys
@@ -199,58 +248,3 @@ def test_a_reader_that_leaves_is_no_error():
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
-
-
-class TestBundles:
-    """A bundle that is incomplete, altered or mixed up is refused before it is run."""
-
-    @pytest.fixture
-    def copy(self, tiny_bundle, tmp_path):
-        import shutil
-
-        return Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
-
-    @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "bundle.json"])
-    def test_missing_file(self, stance, copy, name):
-        (copy / name).unlink()
-        outcome = stance("predict", EXAMPLE, "--model", copy)
-        assert outcome.status == 1
-        assert f"{name} is missing" in outcome.err
-
-    @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
-    def test_flipped_bit(self, copy, name):
-        content = bytearray((copy / name).read_bytes())
-        content[len(content) // 2] ^= 1
-        (copy / name).write_bytes(content)
-        with pytest.raises(StanceError, match="was altered"):
-            Predictor(copy)
-
-    def test_truncated_model(self, copy):
-        content = (copy / "model.onnx").read_bytes()
-        (copy / "model.onnx").write_bytes(content[: len(content) // 2])
-        with pytest.raises(StanceError, match="was altered"):
-            Predictor(copy)
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            lambda m: m.pop("heads"),
-            lambda m: m.update(format=99),
-            lambda m: m.update(heads=[]),
-            lambda m: m["heads"][0]["labels"].append("extra"),
-            lambda m: m["heads"][0].update(name="other"),
-            lambda m: m["heads"][0].update(temperature=0),
-            lambda m: m.update(max_length="long"),
-        ],
-    )
-    def test_manifest_that_does_not_fit(self, copy, change):
-        manifest = json.loads((copy / "bundle.json").read_text())
-        change(manifest)
-        (copy / "bundle.json").write_text(json.dumps(manifest))
-        with pytest.raises(StanceError):
-            Predictor(copy)
-
-    def test_manifest_that_is_no_json(self, copy):
-        (copy / "bundle.json").write_text("{")
-        with pytest.raises(StanceError, match="not valid JSON"):
-            Predictor(copy)

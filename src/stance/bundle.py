@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from stance.errors import BundleError
+from stance.protobuf import has_external_data
 from stance.results import UNCERTAIN, HeadPrediction
 
 FORMAT = 1
@@ -57,12 +59,17 @@ class Head:
 
     def read_out(self, logits: np.ndarray, abstain: bool = False) -> HeadPrediction:
         """Logits of one text, shape (labels,), to calibrated probabilities and a label."""
-        scaled = logits.astype(np.float64) / self.temperature
-        exponentials = np.exp(scaled - scaled.max())
-        fine = dict(zip(self.labels, exponentials / exponentials.sum(), strict=True))
+        # Plain floats: for a handful of labels, numpy's calls cost more than the arithmetic.
+        scaled = [logit / self.temperature for logit in logits.tolist()]
+        top = max(scaled)
+        exponentials = [math.exp(logit - top) for logit in scaled]
+        total = sum(exponentials)
+        fine = {
+            label: value / total for label, value in zip(self.labels, exponentials, strict=True)
+        }
         probabilities = dict.fromkeys(self.reported_labels, 0.0)
         for label, probability in fine.items():
-            probabilities[self.reported(label)] += float(probability)
+            probabilities[self.reported(label)] += probability
         best = max(probabilities, key=probabilities.__getitem__)
         # The fine label is looked for inside the reported one, so that they never contradict.
         inside = [label for label in self.labels if self.reported(label) == best]
@@ -95,8 +102,9 @@ class Bundle:
         """Read and verify a bundle folder.
 
         Raises:
-            BundleError: the folder, the manifest or a listed file is missing, a file's sha256
-                differs from the manifest's, or the manifest is not of this format.
+            BundleError: the folder, the manifest or a listed file is missing or too large, a
+                file's sha256 differs from the manifest's, the graph refers to files outside
+                itself, or the manifest is not of this format.
         """
         folder = Path(path)
         manifest = folder / MANIFEST
@@ -106,7 +114,7 @@ class Bundle:
             raise BundleError(f"{manifest} is too large to be a manifest")
         try:
             content = json.loads(manifest.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{manifest} is not valid JSON ({error}); restore it") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise BundleError(f"{manifest} is not a bundle of format {FORMAT}; update stance")
@@ -135,20 +143,27 @@ class Bundle:
         return bundle
 
     def _verify(self) -> None:
+        manifest = self.path / MANIFEST
         if not self.heads or not all(head.labels for head in self.heads):
-            raise BundleError(f"{self.path / MANIFEST} lists no head or no labels")
+            raise BundleError(f"{manifest} lists no head or no labels")
         if any(head.temperature <= 0 for head in self.heads) or self.max_length < 4:
-            raise BundleError(f"{self.path / MANIFEST} has an impossible value")
+            raise BundleError(f"{manifest} has an impossible value")
         for name in (MODEL, TOKENIZER):
-            file = self.path / name
             if name not in self.files:
-                raise BundleError(f"{self.path / MANIFEST} does not list {name}")
+                raise BundleError(f"{manifest} does not list {name}")
+        for name, digest in self.files.items():
+            file = self.path / name
+            if file.parent != self.path:
+                raise BundleError(f"{manifest} lists {name!r}, which is not inside the bundle")
             if not file.is_file():
                 raise BundleError(f"{file} is missing: the bundle is incomplete; copy it again")
             if file.stat().st_size > MAX_FILE_BYTES:
                 raise BundleError(f"{file} is larger than any graph may be")
-            if sha256(file) != self.files[name]:
+            content = file.read_bytes()
+            if hashlib.sha256(content).hexdigest() != digest:
                 raise BundleError(f"{file} was altered: its sha256 differs from {MANIFEST}'s")
+            if name == MODEL and has_external_data(content):
+                raise BundleError(f"{file} refers to data in other files; export it as one file")
 
 
 def sha256(path: Path) -> str:

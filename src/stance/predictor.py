@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice, tee
@@ -21,7 +21,7 @@ import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
 from stance.bundle import MODEL, TOKENIZER, Bundle
-from stance.errors import BundleError
+from stance.errors import BundleError, InputError
 from stance.readers import Line
 from stance.results import Prediction, SentencePrediction
 from stance.sentences import split_sentences
@@ -76,6 +76,42 @@ class Predictor:
         if isinstance(texts, str):
             raise TypeError("predict() takes a list of texts; for one text use predict_one()")
         return list(self.stream(texts))
+
+    def predict_batch(
+        self, batch: Mapping[str, Any], text_column: str = "text", prefix: str = ""
+    ) -> dict[str, Any]:
+        """Label a batch of columns: for `datasets.map(batched=True)` or Ray Data's `map_batches`.
+
+        Args:
+            batch: columns of equal length.
+            text_column: the column with one sentence per row.
+            prefix: put before the names of the added columns, so as not to replace any.
+
+        Returns:
+            The given columns, and per head its label and `HEAD_confidence`; per span its text,
+            empty where there is none; and `truncated`.
+
+        Raises:
+            InputError: there is no such column, or a row of it is not text.
+        """
+        if text_column not in batch:
+            raise InputError(f"no column {text_column!r}; there are: {', '.join(batch)}")
+        texts = list(batch[text_column])
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                kind = type(text).__name__
+                raise InputError(f"row {row} of column {text_column!r} is {kind}, not text")
+        answers = self.predict(texts)
+        added: dict[str, list[Any]] = {}
+        for head in self.bundle.heads:
+            added[head.name] = [answer[head.name].label for answer in answers]
+            confidences = [answer[head.name].confidence for answer in answers]
+            added[f"{head.name}_confidence"] = confidences
+        for name in self.bundle.spans:
+            found = [answer.spans.get(name) for answer in answers]
+            added[name] = ["" if span is None else span.text for span in found]
+        added["truncated"] = [answer.truncated for answer in answers]
+        return {**batch, **{f"{prefix}{name}": column for name, column in added.items()}}
 
     def predict_one(self, text: str) -> Prediction:
         """Label one sentence in the calling thread."""

@@ -47,10 +47,18 @@ def score(gold: Sequence[str], predicted: Sequence[str]) -> HeadScore:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Whether int8 kept the quality of float32 on the dev rows, and by what numbers."""
+    """Whether int8 kept the quality of float32 on the dev rows, and by what numbers.
+
+    Losses are what int8 lost against float32, per head, and per head and label. `labels_changed`
+    are shares of the rows. `difference_from_torch` is the largest between an output of the float32
+    graph and of torch. `limits` are what `passed` was decided by.
+    """
 
     passed: bool
     quantization: str
     macro_f1_loss: dict[str, float]
     labels_changed: dict[str, float]
     largest_probability_difference: float
+    recall_loss: dict[str, dict[str, float]]
+    difference_from_torch: float
+    limits: dict[str, float]

@@ -11,12 +11,13 @@ import sys
 import click
 
 from stance import __version__
+from stance.cli.bench import bench
 from stance.cli.data import data
 from stance.cli.evaluate import baselines, evaluate, report
 from stance.cli.predict import predict
 from stance.cli.serve import serve
 from stance.cli.summary import summary
-from stance.cli.train import pretrain, train
+from stance.cli.train import pretrain, train, tune
 from stance.errors import StanceError
 
 
@@ -26,7 +27,19 @@ def cli() -> None:
     """Claim type and attribution certainty of Indonesian news, sentence by sentence."""
 
 
-for command in (predict, train, pretrain, evaluate, baselines, report, data, serve, summary):
+for command in (
+    predict,
+    bench,
+    train,
+    tune,
+    pretrain,
+    evaluate,
+    baselines,
+    report,
+    data,
+    serve,
+    summary,
+):
     cli.add_command(command)
 
 

@@ -1,0 +1,86 @@
+"""What others would use to label sentences on a CPU, for `stance bench --peers`.
+
+Weights may be random: speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stance.errors import ConfigError
+from training.bench import Label, Load
+from training.scheme import Scheme, load_scheme
+
+_TRAINING_ROWS = 2_000  # enough for a vocabulary of realistic size
+_INDOBERT_VOCABULARY = 50_000  # all else is BERT base
+
+
+def peers(bundle: Path) -> dict[str, Load]:
+    """The contestants by name, each a function from a number of threads to what labels texts.
+
+    Args:
+        bundle: TF-IDF takes its heads; the pipelines its encoder's tokenizer and shape.
+
+    Raises:
+        ConfigError: the bundle does not say what encoder it was made from.
+    """
+    scheme = load_scheme(bundle)
+    if scheme.base is None:
+        raise ConfigError(f"{bundle} does not name its base encoder, which the peers need")
+    base = scheme.base.name
+    return {
+        "pipeline, same encoder": partial(_pipeline, base, False, 1),
+        "the same, batches of 16": partial(_pipeline, base, False, 16),
+        "pipeline, IndoBERT base's size": partial(_pipeline, base, True, 1),
+        "TF-IDF + logistic": partial(_tfidf, scheme),
+    }
+
+
+def _pipeline(base: str, large: bool, batch: int, threads: int) -> Label:
+    import torch
+    import transformers
+
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    torch.set_num_threads(threads)
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+        config = transformers.AutoConfig.from_pretrained(base)
+    except OSError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"the peers need the bundle's base encoder: {reason}") from None
+    if large:
+        config = transformers.BertConfig(vocab_size=_INDOBERT_VOCABULARY)
+    family = transformers.AutoModelForSequenceClassification
+    model = family.from_config(config)  # type: ignore[no-untyped-call]
+    label = transformers.pipeline("text-classification", model=model, tokenizer=tokenizer)
+
+    def run(texts: Sequence[str]) -> Any:
+        return label(list(texts), batch_size=batch, truncation=True, max_length=192)
+
+    return run
+
+
+def _tfidf(scheme: Scheme, threads: int) -> Label:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_union
+
+    rows = scheme.read(["data/train"]).examples[:_TRAINING_ROWS]
+    features = make_union(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3),
+    )
+    vectors = features.fit_transform([row.text for row in rows])
+    heads = [
+        LogisticRegression(max_iter=50).fit(vectors, [row.labels[name] for row in rows])
+        for name in scheme.heads
+    ]
+
+    def label(texts: Sequence[str]) -> list[Any]:
+        vectors = features.transform(texts)
+        return [head.predict(vectors) for head in heads]
+
+    return label

@@ -18,8 +18,7 @@ from stance.errors import DataError
 from stance.linking import LinkedSource, link_sources
 from stance.predictor import Predictor
 from stance.results import SentencePrediction, Span
-from training.standoff import _read as read_jsonl
-from training.standoff import digest
+from training.standoff import digest, read_jsonl
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,10 +32,10 @@ def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str]]
         DataError: an article's text is not the one that was labelled.
     """
     wanted: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in _read(standoff):
+    for row in read_jsonl(standoff):
         wanted[row["doc"]].append(row)
     for path in articles:
-        for article in _read(path):
+        for article in read_jsonl(path):
             for row in wanted.pop(article["id"], ()):
                 yield _row(row, article)
 
@@ -58,7 +58,12 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a JSON Lines file, which may be gzipped.
+
+    Raises:
+        DataError: it is missing or not readable as JSON Lines.
+    """
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8") as lines:

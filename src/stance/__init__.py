@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stance.bundle import Bundle
     from stance.errors import BundleError, ConfigError, DataError, InputError, StanceError
+    from stance.linking import LinkedSource, link_sources
     from stance.predictor import Predictor
     from stance.results import HeadPrediction, Prediction, SentencePrediction, Span
     from stance.sentences import Sentence, split_sentences
+    from stance.summary import Summary, summarise
 
 __version__ = "0.1.0"
 
@@ -29,13 +31,17 @@ _HOMES = {
     "DataError": "stance.errors",
     "HeadPrediction": "stance.results",
     "InputError": "stance.errors",
+    "LinkedSource": "stance.linking",
     "Prediction": "stance.results",
     "Predictor": "stance.predictor",
     "Sentence": "stance.sentences",
     "SentencePrediction": "stance.results",
     "Span": "stance.results",
     "StanceError": "stance.errors",
+    "Summary": "stance.summary",
+    "link_sources": "stance.linking",
     "split_sentences": "stance.sentences",
+    "summarise": "stance.summary",
 }
 
 __all__ = [
@@ -45,14 +51,18 @@ __all__ = [
     "DataError",
     "HeadPrediction",
     "InputError",
+    "LinkedSource",
     "Prediction",
     "Predictor",
     "Sentence",
     "SentencePrediction",
     "Span",
     "StanceError",
+    "Summary",
     "__version__",
+    "link_sources",
     "split_sentences",
+    "summarise",
 ]
 
 

@@ -18,9 +18,8 @@ from stance.results import HeadPrediction, Prediction, SentencePrediction, Span
 HEAD: Final = "certainty"  # what the cue decides
 SPAN: Final = "cue"
 # «Also»: it stands where a verb, an auxiliary or an adverb can, says nothing of certainty and
-# brings no speaker in. In place of random words in 300 sentences of data/dev it moved the certainty
-# by 0.002 on average, the least of eight words and deletion, and in place of the annotated cues by
-# 0.46; where it stood for the cue, the claim type changed no more often than for a random word.
+# brings no speaker in. `stance evaluate --faithfulness` measures what it does in a cue's place and
+# in the place of other words.
 NEUTRAL: Final = "juga"
 
 

@@ -7,15 +7,20 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from stance.html import PAGE_END, page_start, section
 from stance.readers import Line, parquet_library
 from stance.results import SentencePrediction
+
+if TYPE_CHECKING:  # it brings onnxruntime in, which `stance --help` should not pay for
+    from stance.explain import Explanation
+
+    Explain = Callable[[SentencePrediction], Explanation]
 
 # Lines in order, each with its sentences, which are to be taken before the next line.
 Labelled = Iterable[tuple[Line, Iterable[SentencePrediction]]]
@@ -55,13 +60,18 @@ def opened(path: Path | None) -> Iterator[TextIO]:
         Path(name).unlink(missing_ok=True)
 
 
-def write_jsonl(labelled: Labelled, stream: TextIO) -> None:
-    """One JSON object per sentence, with its file and, where the input has rows, its row."""
+def write_jsonl(labelled: Labelled, stream: TextIO, explain: Explain | None = None) -> None:
+    """One JSON object per sentence, with its file and, where the input has rows, its row.
+
+    With `explain`, each also says what its certainty would be without the cue.
+    """
     for line, sentences in labelled:
         place = {"file": line.file} if line.row is None else {"file": line.file, "row": line.row}
         place |= {f"row_{name}": value for name, value in line.kept.items()}
         for sentence in sentences:
             record = place | sentence.to_dict()
+            if explain:
+                record["without_cue"] = explain(sentence).to_dict()
             stream.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
 
 
@@ -140,20 +150,24 @@ def _documents(labelled: Labelled) -> Iterator[tuple[Line, str, list[SentencePre
         yield first, "".join(pieces), found
 
 
-def write_table(labelled: Labelled, stream: TextIO) -> None:
+def write_table(labelled: Labelled, stream: TextIO, explain: Explain | None = None) -> None:
     """Tables with a row per sentence and a column per head, as wide as the terminal.
 
     In the sentence, the words that decide the certainty are underlined, and those that name whose
-    word it is are bold.
+    word it is are bold. With `explain`, further columns give both, the certainty's probability and
+    what it would be without the cue.
     """
     for file, lines in groupby(labelled, lambda pair: pair[0].file):
         pairs = ((line, sentence) for line, sentences in lines for sentence in sentences)
         while rows := list(islice(pairs, _TABLE_ROWS)):
-            _print_table(file, rows, stream)
+            _print_table(file, rows, stream, explain)
 
 
 def _print_table(
-    file: str, rows: Sequence[tuple[Line, SentencePrediction]], stream: TextIO
+    file: str,
+    rows: Sequence[tuple[Line, SentencePrediction]],
+    stream: TextIO,
+    explain: Explain | None,
 ) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -169,6 +183,8 @@ def _print_table(
     for head in sentence.labels:
         table.add_column(head.replace("_", " "), no_wrap=True)
     table.add_column("conf.", justify="right", no_wrap=True)
+    for name in ("cue", "source", "certainty, without cue") if explain else ():
+        table.add_column(name)
     for line, sentence in rows:
         labels = [Text(name, CERTAINTY_STYLES.get(name, "")) for name in sentence.labels.values()]
         text = Text(sentence.text[:_SHOWN_CHARACTERS].translate(_CONTROLS))
@@ -178,8 +194,18 @@ def _print_table(
         if sentence.truncated or len(sentence.text) > _SHOWN_CHARACTERS:
             text.append(" […]")
         place = [] if first.row is None else [str(line.row)]
-        table.add_row(*place, text, *labels, f"{sentence.confidence:.2f}")
+        why = _reasons(explain(sentence)) if explain else ()
+        table.add_row(*place, text, *labels, f"{sentence.confidence:.2f}", *why)
     Console(file=stream).print(table)
+
+
+def _reasons(explanation: Explanation) -> tuple[str, str, str]:
+    """Cue, source, and the certainty's probability with the cue and without it."""
+    words = [span.text if span else "" for span in (explanation.cue, explanation.source)]
+    if explanation.without_cue is None:
+        return words[0], words[1], f"{explanation.certainty.confidence:.2f}"
+    without = f"{explanation.probability_without_cue:.2f} ({explanation.without_cue.model_label})"
+    return words[0], words[1], f"{explanation.certainty.confidence:.2f}, {without}"
 
 
 def _flat_records(labelled: Labelled) -> Iterator[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -39,6 +40,12 @@ _FORMATS = ("table", "jsonl", "csv", "parquet", "html")
 @click.option("--keep", multiple=True, metavar="COLUMN", help="Carry a column along; repeatable.")
 @click.option("--abstain", is_flag=True, help="Say `uncertain` where the model is not sure enough.")
 @click.option(
+    "--explain",
+    "explained",
+    is_flag=True,
+    help="Show cue, source, and the certainty's probability without the cue (table, jsonl).",
+)
+@click.option(
     "--resume",
     is_flag=True,
     help="Keep what is done in OUTPUT.partial; go on from there if the run was stopped.",
@@ -53,6 +60,7 @@ def predict(
     text_column: str,
     keep: tuple[str, ...],
     abstain: bool,
+    explained: bool,
     resume: bool,
     threads: int | None,
 ) -> None:
@@ -63,6 +71,7 @@ def predict(
     those that match, and - for standard input.
     """
     from stance.bulk import label, resumable, with_progress
+    from stance.explain import check_bundle, explain
     from stance.predictor import Predictor
     from stance.readers import read
     from stance.sources import STDIN, find_sources
@@ -82,6 +91,8 @@ def predict(
         raise click.UsageError("--format parquet needs -o FILE")
     if resume and (not output or form not in ("jsonl", "csv")):
         raise click.UsageError("--resume needs -o FILE and the format jsonl or csv")
+    if explained and form not in ("table", "jsonl"):
+        raise click.UsageError("--explain needs the format table or jsonl")
     if resume and STDIN in files:
         raise click.UsageError("--resume needs files: standard input cannot be read again")
     sources = find_sources(files, input_format)
@@ -90,6 +101,9 @@ def predict(
 
     predictor = Predictor(model, threads, abstain=abstain)
     bundle = predictor.bundle
+    if explained:
+        check_bundle(bundle)
+    reasons = partial(explain, predictor) if explained else None
     columns = flat_columns([head.name for head in bundle.heads], bundle.spans, keep)
     title = Path(sources[0].path).name if len(sources) == 1 else f"{len(sources)} files"
     watched = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
@@ -102,9 +116,9 @@ def predict(
             labelled = with_progress(labelled, sum(source.size for source in sources))
         match form:
             case "table":
-                write_table(labelled, stream)
+                write_table(labelled, stream, reasons)
             case "jsonl":
-                write_jsonl(labelled, stream)
+                write_jsonl(labelled, stream, reasons)
             case "csv":
                 write_csv(labelled, stream, columns, header=records == 0)
             case "parquet":
@@ -114,7 +128,7 @@ def predict(
 
     if resume and output:
         request = {
-            "options": [form, input_format, text_column, list(keep), abstain],
+            "options": [form, input_format, text_column, list(keep), abstain, explained],
             "version": __version__,
             "bundle": dict(bundle.files),
             "input": [source.fingerprint for source in sources],

@@ -18,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
-from test_serve import FakePredictor, serving
+from serving import FakePredictor, serving
 
 from stance.serve.service import Limits
 

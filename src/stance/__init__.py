@@ -9,6 +9,7 @@ for sentence in predictor.analyze("Kirby mengonfirmasi kabar itu. Pyongyang memb
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from stance.summary import Summary, summarise
 
 __version__ = "0.1.0"
+
+# onnxruntime 1.32 keeps an id of the device and reports events unless told not to before it loads.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 # Loaded when first asked for (PEP 562), so that `stance --help` does not pay for onnxruntime.
 _HOMES = {

@@ -159,11 +159,11 @@ class Bundle:
                 raise BundleError(f"{file} is missing: the bundle is incomplete; copy it again")
             if file.stat().st_size > MAX_FILE_BYTES:
                 raise BundleError(f"{file} is larger than any graph may be")
-            content = file.read_bytes()
-            if hashlib.sha256(content).hexdigest() != digest:
+            if sha256(file) != digest:
                 raise BundleError(f"{file} was altered: its sha256 differs from {MANIFEST}'s")
-            if name == MODEL and has_external_data(content):
-                raise BundleError(f"{file} refers to data in other files; export it as one file")
+        model = self.path / MODEL
+        if has_external_data(model):
+            raise BundleError(f"{model} refers to data in other files; export it as one file")
 
 
 def sha256(path: Path) -> str:

@@ -8,6 +8,8 @@ https://protobuf.dev/programming-guides/encoding.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14  # of a tensor
 
@@ -31,13 +33,17 @@ _CHILDREN: dict[str, dict[int, str]] = {
 }
 
 
-def has_external_data(model: bytes) -> bool:
+def has_external_data(path: Path) -> bool:
     """Whether a tensor of a serialised `ModelProto` is, or may be, stored elsewhere."""
-    # Every reference has an entry of this key, so the walk is only for models under suspicion.
-    if b"location" not in model:
+    if not path.stat().st_size:  # which cannot be mapped
         return False
+    with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as model:
+        # Every reference has an entry of this key, so the walk is only for models under suspicion.
+        if model.find(b"location") < 0:
+            return False
+        content = model[:]
     try:
-        return _refers(memoryview(model), "model")
+        return _refers(memoryview(content), "model")
     except (IndexError, ValueError, RecursionError):
         return True  # malformed on purpose, perhaps: a runtime's parser may be more lenient
 

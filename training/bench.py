@@ -172,14 +172,14 @@ def print_speeds(speeds: Sequence[Speed], as_json: bool = False) -> None:
             print(json.dumps(asdict(speed)))
         return
     first = speeds[0]
-    table = Table("contestant", title="25-token sentence, first answer, memory: fewest threads")
+    table = Table("contestant", title="p50, p95: one sentence of 25 tokens, fewest threads")
     for number in first.rates:
-        table.add_column(f"sentences/s, {number} thread{'s' * (number > 1)}", justify="right")
-    for name in ("p50 ms", "p95 ms", "first answer s", "peak MB"):
+        table.add_column(f"sent/s, {number} thread{'s' * (number > 1)}", justify="right")
+    for name in ("p50 ms", "p95 ms", "first s", "peak MB"):
         table.add_column(name, justify="right")
     for speed in speeds:
         rates = [
-            f"{rate:,.0f}" + ("" if speed is first else f" (1/{first.rates[number] / rate:.1f})")
+            f"{rate:,.0f}" + ("" if speed is first else f" ({rate / first.rates[number]:.2g}x)")
             for number, rate in speed.rates.items()
         ]
         figures = (f"{speed.p50:.1f}", f"{speed.p95:.1f}", f"{speed.first_answer:.2f}")

@@ -33,8 +33,8 @@ def peers(bundle: Path) -> dict[str, Load]:
     base = scheme.base.name
     return {
         "pipeline, same encoder": partial(_pipeline, base, False, 1),
-        "the same, batches of 16": partial(_pipeline, base, False, 16),
-        "pipeline, IndoBERT base's size": partial(_pipeline, base, True, 1),
+        "the same, batch 16": partial(_pipeline, base, False, 16),
+        "pipeline, IndoBERT size": partial(_pipeline, base, True, 1),
         "TF-IDF + logistic": partial(_tfidf, scheme),
     }
 

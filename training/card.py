@@ -72,6 +72,6 @@ def _graph(gate: Gate) -> str:
     changed = ", ".join(f"{head} {share:.1%}" for head, share in gate.labels_changed.items())
     verdict = "passed the gate" if gate.passed else "failed the gate, so float32 is shipped"
     return (
-        f"int8 ({gate.quantization}) {verdict} (macro-F1 lost against float32: {lost}; "
+        f"int8 {verdict} (macro-F1 lost against float32: {lost}; "
         f"labels changed: {changed})"
     )

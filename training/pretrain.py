@@ -239,6 +239,8 @@ class Pretraining:
                 model.save_pretrained(fresh)
                 self._base.tokenizer.save_pretrained(fresh)
                 (fresh / "README.md").write_text(self._card(files), encoding="utf-8")
+                for file in fresh.iterdir():
+                    file.chmod(0o644)
         self._loop.accelerator.wait_for_everyone()
 
     def _card(self, files: Sequence[TextFile]) -> str:
@@ -257,7 +259,7 @@ class Pretraining:
             f"{settings.masking:.0%} of the words masked.",
             f"- Commit: {commit() or 'unknown'}; "
             f"{', '.join(f'{name} {number}' for name, number in versions().items())}.",
-            f"- Optimisation: `{settings.model_dump_json()}`",
+            f"- Configuration: `{self._config.model_dump_json()}`",
             "",
             "| text | documents | sha256 |",
             "|---|---|---|",

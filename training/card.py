@@ -7,11 +7,13 @@ from typing import Any
 
 from stance.bundle import Head
 from training.metrics import Gate, HeadScore
+from training.span_scores import SpanScore
 
 
 def render_card(
     heads: Sequence[Head],
     scores: Mapping[str, HeadScore],
+    spans: Mapping[str, SpanScore],
     gate: Gate,
     provenance: Mapping[str, Any],
     model_bytes: int,
@@ -62,6 +64,18 @@ def render_card(
             f"| {label} | {c.precision:.3f} | {c.recall:.3f} | {c.f1:.3f} | {c.support:,} |"
             for label, c in result.classes.items()
         ]
+    if spans:
+        lines += [
+            "",
+            "### Spans: F1 by the same words, and by at least one character in common",
+            "",
+            "| span | exact F1 | overlap F1 | annotated | rows |",
+            "|---|---|---|---|---|",
+        ]
+        lines += [
+            f"| {name} | {s.exact.f1:.3f} | {s.overlap.f1:.3f} | {s.annotated:,} | {s.rows:,} |"
+            for name, s in spans.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -71,7 +85,4 @@ def _graph(gate: Gate) -> str:
     lost = ", ".join(f"{head} {loss:+.4f}" for head, loss in gate.macro_f1_loss.items())
     changed = ", ".join(f"{head} {share:.1%}" for head, share in gate.labels_changed.items())
     verdict = "passed the gate" if gate.passed else "failed the gate, so float32 is shipped"
-    return (
-        f"int8 {verdict} (macro-F1 lost against float32: {lost}; "
-        f"labels changed: {changed})"
-    )
+    return f"int8 {verdict} (macro-F1 lost against float32: {lost}; labels changed: {changed})"

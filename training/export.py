@@ -26,6 +26,7 @@ from training.corpus import Example
 from training.metrics import Gate, HeadScore, score
 from training.model import SentenceClassifier
 from training.quantisation import quantize
+from training.span_scores import score_spans
 
 OPSET = 17  # the newest whose exported graph quantises without rewriting
 MAX_TORCH_DIFFERENCE = 1e-3  # of a logit; rounding alone gives a hundredth of it
@@ -92,10 +93,16 @@ def export_bundle(
             for head in heads
         )
         scores = {head.name: _score(head, logits[head.name], dev) for head in heads}
-        metrics = {"dev": {n: asdict(s) for n, s in scores.items()}, "gate": asdict(gate)}
+        told = Predictor(folder).predict([example.text for example in dev])
+        span_scores = score_spans(dev, told, spans)
+        metrics = {
+            "dev": {name: asdict(result) for name, result in scores.items()},
+            "spans": {name: asdict(result) for name, result in span_scores.items()},
+            "gate": asdict(gate),
+        }
         size = (folder / MODEL).stat().st_size
         (folder / CARD).write_text(
-            render_card(heads, scores, gate, provenance, size), encoding="utf-8"
+            render_card(heads, scores, span_scores, gate, provenance, size), encoding="utf-8"
         )
         write_manifest(folder, heads, spans, longest, provenance, metrics)
     return Bundle.load(target)

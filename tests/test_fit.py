@@ -12,8 +12,9 @@ from stance import Bundle
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
 from training.batches import MISSING  # noqa: E402
-from training.config import load_config  # noqa: E402
+from training.config import TrainConfig, load_config  # noqa: E402
 from training.losses import BatchLoss, attacked, disagreement, watched  # noqa: E402
+from training.precision import mixed_precision  # noqa: E402
 from training.run import train  # noqa: E402
 from training.train import best_scores  # noqa: E402
 
@@ -154,7 +155,16 @@ def test_contradictions_are_refused(stance, tiny_config, overrides, message):
 
 
 def test_bf16_is_refused_where_it_would_be_emulated(stance, tiny_config, monkeypatch):
-    monkeypatch.setattr("training.loop.supports_bf16", lambda device: False)
+    monkeypatch.setattr("training.precision.supports_bf16", lambda device: False)
     outcome = stance("train", tiny_config, "--set", "train.precision=bf16")
     assert outcome.status == 1
     assert "cannot compute" in outcome.err
+
+
+@pytest.mark.parametrize(("gains", "precision"), [(True, "bf16"), (False, "no")])
+def test_auto_precision_is_what_the_processor_gains_by(monkeypatch, gains, precision):
+    monkeypatch.setattr("training.precision.supports_bf16", lambda device: True)
+    monkeypatch.setattr("training.precision.gains_by_bf16", lambda device: gains)
+    assert mixed_precision(TrainConfig()) == precision
+    assert mixed_precision(TrainConfig(precision="bf16")) == "bf16"
+    assert mixed_precision(TrainConfig(precision="fp32")) == "no"

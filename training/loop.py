@@ -28,7 +28,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from stance.errors import ConfigError, Interrupted
 from training.config import OptimizerConfig
-from training.model import supports_bf16
+from training.precision import mixed_precision
 from training.schema import Section
 
 CHECKPOINT = "checkpoint"
@@ -77,7 +77,7 @@ class Loop:
         # At every checkpoint it would report that tied weights are written once.
         logging.getLogger("accelerate.utils.other").setLevel(logging.ERROR)
         self.accelerator = Accelerator(
-            mixed_precision=_precision(settings),
+            mixed_precision=mixed_precision(settings),
             gradient_accumulation_steps=settings.gradient_accumulation,
             # A batch may lack every label of a head, whose weights then get no gradient.
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
@@ -255,12 +255,3 @@ def _stop_requested(stop: _Stop) -> Iterator[None]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
-
-
-def _precision(settings: OptimizerConfig) -> str:
-    if settings.precision == "fp32":
-        return "no"
-    supported = supports_bf16(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-    if settings.precision == "bf16" and not supported:
-        raise ConfigError("train.precision is bf16, in which this processor cannot compute; auto")
-    return "bf16" if supported else "no"

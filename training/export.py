@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from training.span_scores import score_spans
 
 OPSET = 17  # the newest whose exported graph quantises without rewriting
 MAX_TORCH_DIFFERENCE = 1e-3  # of a logit; rounding alone gives a hundredth of it
-_FEEDS = 300  # dev texts on which ranges are seen
+_FEEDS = 300  # training texts on which ranges are seen
 _TORCH_FEEDS = 32  # of them, on which the graph is compared with torch
 
 
@@ -49,6 +50,7 @@ def export_bundle(
     model: SentenceClassifier,
     tokenizer: PreTrainedTokenizerFast,
     config: Config,
+    train: Sequence[Example],
     dev: Sequence[Example],
     provenance: Mapping[str, Any],
     target: Path,
@@ -61,7 +63,8 @@ def export_bundle(
         model: the fine-tuned classifier.
         tokenizer: its tokenizer.
         config: the run's configuration.
-        dev: labelled sentences to gate and calibrate on.
+        train: sentences to see the range of each channel on, for int8.
+        dev: labelled sentences to gate and calibrate on, which int8 has not seen.
         provenance: what the manifest records of base, data and versions.
         target: the bundle's folder; replaced only when everything has succeeded.
 
@@ -70,7 +73,8 @@ def export_bundle(
     """
     heads = tuple(settings.head(name) for name, settings in config.heads.items())
     spans, longest = tuple(config.spans), config.base.max_length
-    feeds = [_feed(tokenizer, example.text, longest) for example in dev[:_FEEDS]]
+    typical = Random(0).sample(train, min(len(train), _FEEDS))
+    feeds = [_feed(tokenizer, example.text, longest) for example in typical]
     with replacing(target) as folder:
         tokenizer.backend_tokenizer.save(str(folder / TOKENIZER), pretty=False)
         export_onnx(model, list(config.heads), list(config.spans), folder / MODEL)

@@ -64,6 +64,7 @@ def train(
             run.trainer.model,
             run.base.tokenizer,
             config,
+            run.data.examples,
             run.dev.examples,
             _provenance(config, run, notes),
             folder,

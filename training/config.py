@@ -157,7 +157,7 @@ class OptimizerConfig(Section):
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
     seed: int = Field(13, ge=0, description="of weights, order and dropout")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="auto is bf16 where a trial shows that the processor gains by it"
+        "auto", description="auto is bf16 where the processor gains by it"
     )
     checkpoint_minutes: float = Field(
         10.0, gt=0, description="minutes between checkpoints (one is also kept per epoch)"

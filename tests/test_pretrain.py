@@ -58,7 +58,7 @@ def test_the_held_out_loss_falls_and_the_base_can_be_fine_tuned(
     assert outcome.status == 0, outcome.err
     measured = losses(tmp_path / "run")
     assert list(measured)[:3] == [0, 10, 20]
-    assert list(measured.values())[-1] < measured[0] - 0.2
+    assert list(measured.values())[-1] < measured[0] - 0.1
     base = tmp_path / "run" / "base"
     assert AutoModel.from_pretrained(base).dtype == torch.float16
     card = (base / "README.md").read_text()

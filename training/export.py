@@ -80,18 +80,20 @@ def export_bundle(
         export_onnx(model, list(config.heads), list(config.spans), folder / MODEL)
         difference = _difference_from_torch(model, folder / MODEL, feeds)
         write_manifest(folder, heads, spans, longest, {}, {})
-        exact = _dev_logits(folder, dev)
+        logits = exact = _dev_logits(folder, dev)
         gate = Gate(True, "none", {}, {}, 0.0, {}, difference, {})
         if config.export.quantization != "none":
             shutil.copy(folder / MODEL, folder / "float32.onnx")
             quantize(folder / "float32.onnx", folder / MODEL, feeds)
             write_manifest(folder, heads, spans, longest, {}, {})
-            gate = _compare(heads, dev, exact, _dev_logits(folder, dev), config, difference)
-            if not gate.passed:
+            quantised = _dev_logits(folder, dev)
+            gate = _compare(heads, dev, exact, quantised, config, difference)
+            if gate.passed:
+                logits = quantised
+            else:
                 shutil.copy(folder / "float32.onnx", folder / MODEL)
             (folder / "float32.onnx").unlink()
             write_manifest(folder, heads, spans, longest, {}, {})
-        logits = _dev_logits(folder, dev)
         heads = tuple(
             _calibrated(head, logits[head.name], dev, config.export.target_precision)
             for head in heads

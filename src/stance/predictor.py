@@ -66,7 +66,7 @@ class Predictor:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.bundle = Bundle.load(path if path is not None else default_bundle())
-        self.threads = threads or _available_cores()
+        self.threads = threads or available_cores()
         self.providers = tuple(providers or ("CPUExecutionProvider",))
         self.abstain = abstain
         self._load()
@@ -245,7 +245,7 @@ class _Runtime:
         self.workers = ThreadPoolExecutor(threads, thread_name_prefix="stance")
 
 
-def _available_cores() -> int:
+def available_cores() -> int:
     """Cores this process may use: containers often grant fewer than the machine has."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1

@@ -16,7 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from stance.bundle import Bundle
 from stance.errors import StanceError
-from stance.predictor import Predictor, _available_cores, default_bundle
+from stance.predictor import Predictor, available_cores, default_bundle
 from stance.serve.app import create_app
 from stance.serve.connection import IDLE_SECONDS, Connection
 from stance.serve.metrics import FOLDER_VARIABLE
@@ -44,7 +44,7 @@ class Settings:
 
     def __call__(self) -> ASGIApp:
         """The application, made in the process that serves it."""
-        threads = self.threads or max(1, _available_cores() // self.workers)
+        threads = self.threads or max(1, available_cores() // self.workers)
         return create_app(Predictor(self.model, threads), self.limits, self.cors_origins)
 
 

@@ -54,10 +54,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted", 130)
-    except BrokenPipeError:
-        # The reader (`head`, `less`) has left: nothing more to say, and no traceback at exit.
-        sys.stderr.close()
-        sys.exit(141)
     except StanceError as error:
         _fail(str(error), error.exit_status)
     except OSError as error:

@@ -62,6 +62,7 @@ def tiny_albert(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         ("tune", "tiny_base"),
         ("large", "tiny_large"),
         ("lite", "tiny_albert"),
+        ("distil", "tiny_large"),
     ],
 )
 def test_it_runs(name, base, request, tmp_path, monkeypatch):
@@ -75,13 +76,15 @@ def test_it_runs(name, base, request, tmp_path, monkeypatch):
         "export.max_macro_f1_loss=1.0",
         f"output={tmp_path / name}",
     ]
+    if name == "distil":
+        overrides.append("distill.layers=2")
     bundle = train(load_config(ROOT / "configs" / f"{name}.yaml", overrides))
     answer = Predictor(bundle.path).predict_one(ROWS[0][0])
     assert list(answer.labels) == ["claim_type", "certainty", "attribution"]
 
 
 def test_all_are_tested():
-    tested = {"base", "small", "smoke", "tune", "large", "lite", "pretrain"}
+    tested = {"base", "small", "smoke", "tune", "large", "lite", "distil", "pretrain"}
     assert {file.stem for file in (ROOT / "configs").glob("*.yaml")} == tested
 
 

@@ -7,13 +7,14 @@ import json
 import pytest
 from conftest import ROWS
 
-from stance import Bundle
+from stance import Bundle, Predictor
 
+onnx = pytest.importorskip("onnx", reason="training needs the `train` extra")
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
 from training.batches import MISSING  # noqa: E402
 from training.config import TrainConfig, load_config  # noqa: E402
-from training.losses import BatchLoss, attacked, disagreement, watched  # noqa: E402
+from training.losses import BatchLoss, attacked, disagreement, imitation, watched  # noqa: E402
 from training.precision import mixed_precision  # noqa: E402
 from training.run import train  # noqa: E402
 from training.train import best_scores  # noqa: E402
@@ -168,3 +169,56 @@ def test_auto_precision_is_what_the_processor_gains_by(monkeypatch, gains, preci
     assert mixed_precision(TrainConfig()) == precision
     assert mixed_precision(TrainConfig(precision="bf16")) == "bf16"
     assert mixed_precision(TrainConfig(precision="fp32")) == "no"
+
+
+def test_imitation_is_nothing_of_oneself_and_grows_with_distance():
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
+    assert float(imitation(logits, logits, 2.0)) == pytest.approx(0, abs=1e-6)
+    near, far = (float(imitation(logits + move, logits, 2.0)) for move in _moves(0.5, 2.0))
+    assert 0 < near < far
+
+
+def _moves(*lengths):
+    return [torch.tensor([[0.0, length, 0.0]]) for length in lengths]
+
+
+def test_a_student_of_fewer_layers_learns_its_teachers_answers(tiny_config, tiny_bundle, tmp_path):
+    # Labels that say the opposite of the teacher: only the teacher can have taught its answers.
+    teacher = Predictor(tiny_bundle)
+    texts = [row[0] for row in ROWS]
+    told = [{head: p[head].fine_label for head in p.heads} for p in teacher.predict(texts)]
+    options = [
+        f"distill={{teacher: {tiny_bundle}, layers: 1, weight: 1.0}}",
+        "train.epochs=60",
+        "export.quantization=none",
+    ]
+    bundle = train(load_config(tiny_config, options))
+    graph = onnx.load(bundle.path / "model.onnx")
+    names = {part for node in graph.graph.node for part in node.name.split("/")}
+    assert {name for name in names if name.startswith("layer.")} == {"layer.0"}
+    student = Predictor(bundle.path).predict(texts)
+    same = [
+        p[head].fine_label == label
+        for p, row in zip(student, told, strict=True)
+        for head, label in row.items()
+    ]
+    assert sum(same) / len(same) > 0.8
+
+
+@pytest.mark.parametrize(
+    ("option", "complaint"),
+    [
+        ("distill={teacher: nowhere}", "nowhere"),
+        ("distill={teacher: BUNDLE, layers: 9}", "only 2 layers"),
+        ("heads.attribution.labels=[named, newsroom, unnamed, none]", "no head 'attribution'"),
+    ],
+)
+def test_a_teacher_that_cannot_teach_is_refused(
+    option, complaint, stance, tiny_config, tiny_bundle, tmp_path
+):
+    chosen = ["--set", "distill={teacher: BUNDLE}".replace("BUNDLE", str(tiny_bundle))]
+    chosen += ["--set", option.replace("BUNDLE", str(tiny_bundle))]
+    outcome = stance("train", tiny_config, *chosen)
+    assert outcome.status != 0
+    assert complaint in outcome.err
+    assert outcome.err.count("\nstance:") + outcome.err.startswith("stance:") == 1

@@ -40,6 +40,27 @@ def test_the_service_answers(monkeypatch):
     assert (sentence["start"], sentence["end"]) == (0, len(article))
 
 
+def test_an_engine_labels_partitioned_parquet(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="the example needs Ray Data")
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    texts = [
+        f"Polsek {name} membantah kabar itu." for name in ("Tawang", "Cibeber", "Wlingi", "Sape")
+    ]
+    for part in range(2):
+        (tmp_path / "archive" / f"part={part}").mkdir(parents=True)
+        file = tmp_path / "archive" / f"part={part}" / "rows.parquet"
+        pq.write_table(pa.table({"text": texts[part::2], "id": [part, part + 2]}), file)
+    monkeypatch.chdir(tmp_path)
+    ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
+    try:
+        exec(SNIPPETS[2], {})
+    finally:
+        ray.shutdown()
+    rows = pq.read_table(tmp_path / "labelled").to_pylist()
+    assert {row["text"]: row["id"] for row in rows} == {text: at for at, text in enumerate(texts)}
+    assert {row["certainty"] for row in rows} == {"denied"}
+
+
 @pytest.mark.parametrize("folder", ["src/stance", "training", "configs", "data", "artifacts"])
 def test_the_layout_is_as_described(folder):
     assert f"`{folder.split('/')[0]}" in README

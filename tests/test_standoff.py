@@ -60,3 +60,19 @@ def test_the_command_writes_rows(stance, tmp_path, articles):
     path = labels(tmp_path, standoff_row())
     assert stance("data", "attach", path, articles, "-o", out).status == 0
     assert json.loads(out.read_text())["text"] == SENTENCE
+
+
+def test_rows_are_corrected_by_id(stance, tmp_path):
+    rows, fixes, out = tmp_path / "rows.jsonl", tmp_path / "fixes.json", tmp_path / "out.jsonl"
+    rows.write_text('{"id": "t1", "certainty": "alleged"}\n{"id": "t2", "certainty": "denied"}\n')
+    fixes.write_text('{"t1": {"certainty": "confirmed", "cue": null}}')
+    assert stance("data", "relabel", rows, fixes, "-o", out).status == 0
+    assert [json.loads(line) for line in out.read_text().splitlines()] == [
+        {"id": "t1", "certainty": "confirmed", "cue": None},
+        {"id": "t2", "certainty": "denied"},
+    ]
+    fixes.write_text('{"t3": {"certainty": "confirmed"}}')
+    outcome = stance("data", "relabel", rows, fixes, "-o", tmp_path / "none.jsonl")
+    assert outcome.status == 1
+    assert "'t3'" in outcome.err
+    assert not (tmp_path / "none.jsonl").exists()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -21,22 +21,30 @@ _WINDOW_BATCHES = 50
 class Batch:
     """`input_ids` and `attention_mask` are (batch, length).
 
-    `targets` are (batch,) per head and (batch, 2), first and last token, per span.
+    `targets` are (batch,) per head and (batch, 2), first and last token, per span. `teacher` holds
+    another model's logits, (batch, labels) per head, where there is one to imitate.
     """
 
     input_ids: Tensor
     attention_mask: Tensor
     targets: dict[str, Tensor]
+    teacher: dict[str, Tensor] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        targets = {name: target.to(device) for name, target in self.targets.items()}
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), targets)
+        ids, mask = self.input_ids.to(device), self.attention_mask.to(device)
+        return self._with(ids, mask, lambda rows: rows.to(device))
 
     def twice(self) -> Batch:
         """All rows, and then all of them once more."""
-        targets = {name: torch.cat([target, target]) for name, target in self.targets.items()}
-        return Batch(self.input_ids.repeat(2, 1), self.attention_mask.repeat(2, 1), targets)
+        ids, mask = self.input_ids.repeat(2, 1), self.attention_mask.repeat(2, 1)
+        return self._with(ids, mask, lambda rows: torch.cat([rows, rows]))
+
+    def _with(self, ids: Tensor, mask: Tensor, change: Callable[[Tensor], Tensor]) -> Batch:
+        targets = {name: change(rows) for name, rows in self.targets.items()}
+        return Batch(
+            ids, mask, targets, {name: change(rows) for name, rows in self.teacher.items()}
+        )
 
 
 class LengthGroups:
@@ -102,6 +110,7 @@ class Batches:
         self._ids: list[list[int]] = encoded["input_ids"]
         self._pad = int(tokenizer.pad_token_id or 0)
         self.groups = LengthGroups([len(ids) for ids in self._ids], batch_size)
+        self._teacher: dict[str, Tensor] = {}
         self._targets = {
             name: torch.tensor(
                 [
@@ -125,7 +134,12 @@ class Batches:
         """Pad the rows' ids to the longest of them."""
         ids, mask = padded([torch.tensor(self._ids[row]) for row in rows], self._pad)
         targets = {name: target[list(rows)] for name, target in self._targets.items()}
-        return Batch(ids, mask, targets)
+        teacher = {name: logits[list(rows)] for name, logits in self._teacher.items()}
+        return Batch(ids, mask, targets, teacher)
+
+    def imitate(self, teacher: Mapping[str, Tensor]) -> None:
+        """Serve a teacher's logits, (rows, labels) per head, with the rows they belong to."""
+        self._teacher = dict(teacher)
 
     def targets(self, name: str) -> Tensor:
         """A head's class indices, (rows,), or a span's first and last token, (rows, 2).

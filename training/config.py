@@ -205,6 +205,21 @@ class TrainConfig(OptimizerConfig):
         return self
 
 
+class DistillConfig(Section):
+    """Learning from another bundle's probabilities beside the labels, to make it smaller."""
+
+    teacher: str = Field(description="folder of the bundle to imitate; it needs the same heads")
+    layers: int | None = Field(
+        None, ge=1, description="keep so many of the base's layers, evenly spaced; null keeps all"
+    )
+    weight: float = Field(
+        0.7, gt=0, le=1, description="share of the teacher in the heads' loss; labels have the rest"
+    )
+    temperature: float = Field(
+        2.0, gt=0, description="softens both sides: what the teacher holds possible weighs more"
+    )
+
+
 class ExportConfig(Section):
     """The ONNX graph and the gate that it has to pass."""
 
@@ -265,6 +280,7 @@ class Config(Section):
     spans: dict[str, SpanConfig] = Field(default_factory=dict)
     data: DataConfig
     train: TrainConfig = TrainConfig()
+    distill: DistillConfig | None = Field(None, description="imitate a teacher; null is off")
     export: ExportConfig = ExportConfig()
     tune: TuneConfig | None = Field(None, description="the search of `stance tune`")
     output: str = Field("runs/default", description="run folder: checkpoints, log and `bundle/`")

@@ -29,20 +29,30 @@ class BatchLoss:
             name: _class_weights(share, config.train).to(device) for name, share in shares.items()
         }
 
-    def __call__(self, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
-        """Logits and targets, as the model and a `Batch` name and shape them, to one number.
+    def __call__(
+        self,
+        logits: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        teacher: Mapping[str, Tensor] | None = None,
+    ) -> Tensor:
+        """Logits, targets and teacher, as the model and a `Batch` name and shape them, to a number.
 
         Where R-Drop is on, the second half of the rows has to be the first once more.
         """
-        rdrop = self._config.train.rdrop
+        rdrop, distill = self._config.train.rdrop, self._config.distill
         parts = []
         tasks: dict[str, HeadConfig | SpanConfig] = {**self._config.heads, **self._config.spans}
         for name, task in tasks.items():
             scores, target = logits[name].float(), targets[name]
+            share = 1.0
+            if distill and teacher and name in teacher:
+                distance = imitation(scores, teacher[name], distill.temperature)
+                parts.append(task.weight * distill.weight * distance)
+                share -= distill.weight
             if (target != MISSING).any():
                 is_head = name in self._weights
                 loss = self._head(name, scores, target) if is_head else _span(scores, target)
-                parts.append(task.weight * loss)
+                parts.append(task.weight * share * loss)
             if rdrop:
                 parts.append(task.weight * rdrop * disagreement(scores))
         return torch.stack(parts).sum()
@@ -87,6 +97,17 @@ def disagreement(logits: Tensor) -> Tensor:
     """
     one, other = functional.log_softmax(logits, dim=1).chunk(2)
     return ((one.exp() - other.exp()) * (one - other)).sum(1).mean() / 2
+
+
+def imitation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """Divergence of the softened probabilities from the teacher's, (batch, labels) both.
+
+    Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; the squared temperature
+    keeps the gradient's size whatever the softening.
+    """
+    log_probabilities = functional.log_softmax(logits / temperature, dim=-1)
+    wanted = functional.softmax(teacher / temperature, dim=-1)
+    return temperature**2 * functional.kl_div(log_probabilities, wanted, reduction="batchmean")
 
 
 @contextmanager

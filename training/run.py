@@ -21,6 +21,7 @@ from training.base import Base, load_base
 from training.batches import Batches
 from training.config import Config
 from training.corpus import Dataset, read_dataset
+from training.distill import keep_layers, teacher_logits
 from training.export import export_bundle
 from training.loop import CHECKPOINT, run_console
 from training.provenance import commit, versions
@@ -51,6 +52,7 @@ def train(
     Raises:
         ConfigError: the base cannot be loaded, or there is nothing to resume.
         DataError: a row of the data is not in the scheme.
+        BundleError: the teacher of a distillation cannot be loaded.
         Interrupted: the run was stopped; its checkpoint is kept.
     """
     run = prepare(config, allow_fallback)
@@ -98,6 +100,9 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
 
     size = config.train.batch_size
     parts = batches(data, size), batches(dev, 2 * size)
+    if config.distill:
+        keep_layers(base.encoder, config.distill.layers)
+        parts[0].imitate(teacher_logits(config, data, console))
     trainer = Trainer(config, base, *parts, Path(config.output), console)
     return Prepared(trainer, base, data, dev)
 

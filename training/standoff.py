@@ -19,13 +19,13 @@ from stance.errors import DataError
 LABELS = ("claim_type", "certainty", "attribution")
 
 
-def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str]]:
+def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str | None]]:
     """Yield labelled rows for every stand-off row whose article is among `articles`.
 
     Args:
         standoff: JSONL (or `.jsonl.gz`) with `doc`, `part` (the article's field), `start`, `end`,
-            `sha256` (of the sentence), the three labels, and `cue` and `source` as offsets into
-            the sentence or null.
+            `sha256` (of the sentence), the three labels, null where readers did not agree, and
+            `cue` and `source` as offsets into the sentence, null where there is none.
         articles: JSONL (or `.jsonl.gz`) with `id` and the fields that `part` names.
 
     Raises:
@@ -40,7 +40,29 @@ def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str]]
                 yield _row(row, article)
 
 
-def _row(row: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str, str]:
+def relabel(rows: Path, corrections: Path) -> Iterator[dict[str, Any]]:
+    """Yield labelled rows with the corrected keys of those whose `id` the corrections name.
+
+    Args:
+        rows: JSONL (or `.jsonl.gz`) with `id`.
+        corrections: a JSON object of id -> key -> value; null for what the row no longer says.
+
+    Raises:
+        DataError: a correction's row is not among `rows`, or a file is not readable.
+    """
+    try:
+        changes: dict[str, dict[str, Any]] = json.loads(corrections.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{corrections}: not readable as JSON ({error})") from None
+    for row in read_jsonl(rows):
+        yield {**row, **changes.pop(str(row.get("id")), {})}
+    if changes:
+        raise DataError(
+            f"{rows} lacks {len(changes)} rows of {corrections}, {next(iter(changes))!r}"
+        )
+
+
+def _row(row: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str, str | None]:
     text = str(article.get(row["part"]) or "")[row["start"] : row["end"]]
     if digest(text) != row["sha256"]:
         raise DataError(

@@ -140,7 +140,8 @@ class Trainer:
         return float(loss.detach())
 
     def _batch_loss(self, batch: Batch) -> Tensor:
-        return self._loss(self._loop.model(batch.input_ids, batch.attention_mask), batch.targets)
+        logits = self._loop.model(batch.input_ids, batch.attention_mask)
+        return self._loss(logits, batch.targets, batch.teacher)
 
     def _stalled(self, position: Position) -> bool:
         patience = self._config.train.patience

@@ -131,3 +131,16 @@ def attach(labels: Path, articles: tuple[Path, ...], output: Path) -> None:
     with opened(output) as stream:
         for row in attach(labels, articles):
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@data.command()
+@click.argument("rows", type=click.Path(path_type=Path))
+@click.argument("corrections", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def relabel(rows: Path, corrections: Path, output: Path) -> None:
+    """Correct labelled rows (JSONL) by their ids; null in CORRECTIONS takes a label away."""
+    from training.standoff import relabel
+
+    with opened(output) as stream:
+        for row in relabel(rows, corrections):
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")

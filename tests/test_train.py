@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,13 @@ def test_a_run_ends_in_a_bundle_that_records_what_it_was_made_of(stance, tiny_co
     assert len(train_file["sha256"]) == 64
     card = (bundle.path / "README.md").read_text()
     assert train_file["sha256"][:12] in card
+    assert re.findall(
+        r"^\| (majority class|cue lexicon|\*\*this bundle\*\*) \| 0\.\d+", card, re.M
+    ) == [
+        "majority class",
+        "cue lexicon",
+        "**this bundle**",
+    ]
     for head in HEADS:
         assert f"{bundle.metrics['dev'][head]['macro_f1']:.3f}" in card
 
@@ -87,6 +95,13 @@ def test_resume_refuses_another_configuration(stance, tiny_config):
     outcome = stance("train", tiny_config, "--resume", "--set", "train.seed=1")
     assert outcome.status == 1
     assert "another configuration" in outcome.err
+
+
+def test_a_misspelt_baseline_is_refused_before_training(stance, tiny_config, tmp_path):
+    outcome = stance("train", tiny_config, "--set", "export.baselines=[lexikon]")
+    assert outcome.status == 1
+    assert "cue lexicon" in outcome.err
+    assert not (tmp_path / "run").exists()
 
 
 def test_resume_without_a_checkpoint(stance, tiny_config):

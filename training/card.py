@@ -7,6 +7,7 @@ from typing import Any
 
 from stance.bundle import Head
 from training.metrics import Gate, HeadScore
+from training.scores import SystemScore
 from training.span_scores import SpanScore
 
 
@@ -15,6 +16,7 @@ def render_card(
     scores: Mapping[str, HeadScore],
     spans: Mapping[str, SpanScore],
     gate: Gate,
+    baselines: Sequence[SystemScore],
     provenance: Mapping[str, Any],
     model_bytes: int,
 ) -> str:
@@ -50,6 +52,17 @@ def render_card(
         "From the shipped graph. The best epoch was chosen on the same rows, so they flatter a "
         "little.",
     ]
+    if baselines:
+        lines += [
+            "",
+            "| macro-F1 | " + " | ".join(head.name for head in heads) + " |",
+            "|---" * (1 + len(heads)) + "|",
+        ]
+        lines += [
+            _row(system.name, [system.tasks.get(head.name) for head in heads])
+            for system in baselines
+        ]
+        lines.append(_row("**this bundle**", [scores[head.name] for head in heads]))
     for head in heads:
         result = scores[head.name]
         lines += [
@@ -77,6 +90,11 @@ def render_card(
             for name, s in spans.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, results: Sequence[HeadScore | None]) -> str:
+    cells = [f"{result.macro_f1:.3f}" if result else "" for result in results]
+    return f"| {' | '.join([name, *cells])} |"
 
 
 def _graph(gate: Gate) -> str:

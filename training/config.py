@@ -235,6 +235,11 @@ class ExportConfig(Section):
         le=1,
         description="precision on dev that a label's threshold for abstaining is fitted to",
     )
+    baselines: tuple[str, ...] = Field(
+        ("majority", "cue", "tf-idf"),
+        description="beginnings of the names of the baselines whose scores the card shows too; "
+        "`frozen` reads the training rows with the base, which takes minutes",
+    )
 
 
 class Range(Section):

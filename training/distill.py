@@ -27,13 +27,14 @@ def keep_layers(encoder: PreTrainedModel, layers: int | None) -> None:
     """
     if layers is None:
         return
-    stack = getattr(getattr(encoder, "encoder", None), "layer", None)
-    if not isinstance(stack, nn.ModuleList):
+    stack = getattr(encoder, "encoder", None)
+    every = getattr(stack, "layer", None)
+    if not isinstance(every, nn.ModuleList):
         raise ConfigError("distill.layers: this base has no list of layers to choose from")
-    if layers > len(stack):
-        raise ConfigError(f"distill.layers is {layers}, but the base has only {len(stack)} layers")
-    kept = [len(stack) * (place + 1) // layers - 1 for place in range(layers)]
-    encoder.encoder.layer = nn.ModuleList(stack[place] for place in kept)
+    if layers > len(every):
+        raise ConfigError(f"distill.layers is {layers}, but the base has only {len(every)} layers")
+    kept = [len(every) * (place + 1) // layers - 1 for place in range(layers)]
+    setattr(stack, "layer", nn.ModuleList(every[place] for place in kept))  # noqa: B010
     encoder.config.num_hidden_layers = layers
 
 

@@ -17,10 +17,11 @@ from stance.explain import check_bundle
 from stance.predictor import Predictor
 from stance.results import Prediction
 from training.baselines import BASELINES, Answer, InapplicableError, Problem
-from training.corpus import DataFile
+from training.config import Config
+from training.corpus import DataFile, Example
 from training.faithfulness import Faithfulness, measure_faithfulness
 from training.reliability import Calibration, RiskCoverage, calibration, risk_coverage
-from training.scheme import Scheme, Task, bundle_scheme
+from training.scheme import Scheme, Task, bundle_scheme, config_scheme
 from training.scores import Groups, Sheet, Slice, SystemScore
 from training.significance import Difference
 from training.span_scores import Contradiction, SpanScore, find_contradictions, score_spans
@@ -164,11 +165,21 @@ def compare_baselines(
     """
     dataset = scheme.read(data)
     texts = [example.text for example in dataset.examples]
-    answers, left_out = _baselines(scheme, train, texts, _known(names))
+    answers, left_out = _baselines(scheme, train, texts, known_baselines(names))
     if not answers:
         raise ConfigError("; ".join(f"{name}: {reason}" for name, reason in left_out.items()))
     systems = Sheet(dataset.examples, scheme.tasks).score(answers)
     return Comparison(dataset.files, len(texts), systems, left_out)
+
+
+def beside(
+    config: Config, train: Sequence[Example], dev: Sequence[Example]
+) -> tuple[SystemScore, ...]:
+    """The scores on dev rows of the baselines that a run's card is to show."""
+    names = known_baselines(config.export.baselines) if config.export.baselines else ()
+    scheme = config_scheme(config)
+    answers, _ = _fitted(Problem(scheme, train, [example.text for example in dev]), names)
+    return Sheet(dev, scheme.tasks).score(answers)
 
 
 def _baselines(
@@ -177,7 +188,10 @@ def _baselines(
     """The answers of the baselines by name, and why one is missing; none without `train`."""
     if not train:
         return {}, {}
-    problem = Problem(scheme, scheme.read(train).examples, texts)
+    return _fitted(Problem(scheme, scheme.read(train).examples, texts), names)
+
+
+def _fitted(problem: Problem, names: Sequence[str]) -> tuple[dict[str, Answer], dict[str, str]]:
     answers: dict[str, Answer] = {}
     left_out: dict[str, str] = {}
     for name in _progress(names, "Fitting baselines"):
@@ -188,8 +202,12 @@ def _baselines(
     return answers, left_out
 
 
-def _known(asked: Sequence[str]) -> tuple[str, ...]:
-    """The baselines whose names begin as asked, or all where nothing is."""
+def known_baselines(asked: Sequence[str]) -> tuple[str, ...]:
+    """The baselines whose names begin as asked, or all where nothing is.
+
+    Raises:
+        ConfigError: no baseline's name begins so.
+    """
     for name in asked:
         if not any(known.lower().startswith(name.lower()) for known in BASELINES):
             raise ConfigError(f"no baseline {name!r}; there are: {', '.join(BASELINES)}")

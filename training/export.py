@@ -27,6 +27,7 @@ from training.corpus import Example
 from training.metrics import Gate, HeadScore, score
 from training.model import SentenceClassifier
 from training.quantisation import quantize
+from training.scores import SystemScore
 from training.span_scores import score_spans
 
 OPSET = 17  # the newest whose exported graph quantises without rewriting
@@ -52,6 +53,7 @@ def export_bundle(
     config: Config,
     train: Sequence[Example],
     dev: Sequence[Example],
+    baselines: Sequence[SystemScore],
     provenance: Mapping[str, Any],
     target: Path,
 ) -> Bundle:
@@ -65,6 +67,7 @@ def export_bundle(
         config: the run's configuration.
         train: sentences to see the range of each channel on, for int8.
         dev: labelled sentences to gate and calibrate on, which int8 has not seen.
+        baselines: what others score on `dev`, for the card.
         provenance: what the manifest records of base, data and versions.
         target: the bundle's folder; replaced only when everything has succeeded.
 
@@ -104,11 +107,16 @@ def export_bundle(
         metrics = {
             "dev": {name: asdict(result) for name, result in scores.items()},
             "spans": {name: asdict(result) for name, result in span_scores.items()},
+            "baselines": {
+                system.name: {name: task.macro_f1 for name, task in system.tasks.items()}
+                for system in baselines
+            },
             "gate": asdict(gate),
         }
         size = (folder / MODEL).stat().st_size
         (folder / CARD).write_text(
-            render_card(heads, scores, span_scores, gate, provenance, size), encoding="utf-8"
+            render_card(heads, scores, span_scores, gate, baselines, provenance, size),
+            encoding="utf-8",
         )
         write_manifest(folder, heads, spans, longest, provenance, metrics)
     return Bundle.load(target)

@@ -22,6 +22,7 @@ from training.batches import Batches
 from training.config import Config
 from training.corpus import Dataset, read_dataset
 from training.distill import keep_layers, teacher_logits
+from training.evaluate import beside, known_baselines
 from training.export import export_bundle
 from training.loop import CHECKPOINT, run_console
 from training.provenance import commit, versions
@@ -68,6 +69,7 @@ def train(
             config,
             run.data.examples,
             run.dev.examples,
+            beside(config, run.data.examples, run.dev.examples),
             _provenance(config, run, notes),
             folder,
         )
@@ -82,6 +84,7 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
     data = read_dataset(config.data.train, config.heads, config.spans, config.data)
     dev = read_dataset(config.data.dev, config.heads, config.spans, config.data)
     _check_heads(config, data, dev)
+    known_baselines(config.export.baselines)  # a misspelt one must not end a finished training
     base, notice = load_base(config.base, allow_fallback)
     if notice:
         console.print(notice)

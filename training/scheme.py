@@ -11,7 +11,7 @@ import numpy as np
 
 from stance.bundle import Bundle, Head
 from stance.results import HeadPrediction
-from training.config import BaseConfig, HeadConfig, SpanConfig, TableConfig, load_config
+from training.config import BaseConfig, Config, HeadConfig, SpanConfig, TableConfig, load_config
 from training.corpus import Dataset, Example, read_dataset
 
 MISSING = -1  # the code of a row that says nothing of a task
@@ -120,7 +120,11 @@ def load_scheme(path: Path) -> Scheme:
     """
     if path.is_dir():
         return bundle_scheme(Bundle.load(path))
-    config = load_config(path)
+    return config_scheme(load_config(path))
+
+
+def config_scheme(config: Config) -> Scheme:
+    """The scheme of a configuration."""
     return Scheme(config.heads, config.spans, _table(config.data.model_dump()), config.base)
 
 

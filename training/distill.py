@@ -27,14 +27,14 @@ def keep_layers(encoder: PreTrainedModel, layers: int | None) -> None:
     """
     if layers is None:
         return
-    stack = getattr(encoder, "encoder", None)
+    stack = dict(encoder.named_children()).get("encoder")
     every = getattr(stack, "layer", None)
-    if not isinstance(every, nn.ModuleList):
+    if stack is None or not isinstance(every, nn.ModuleList):
         raise ConfigError("distill.layers: this base has no list of layers to choose from")
     if layers > len(every):
         raise ConfigError(f"distill.layers is {layers}, but the base has only {len(every)} layers")
     kept = [len(every) * (place + 1) // layers - 1 for place in range(layers)]
-    setattr(stack, "layer", nn.ModuleList(every[place] for place in kept))  # noqa: B010
+    stack.layer = nn.ModuleList(every[place] for place in kept)
     encoder.config.num_hidden_layers = layers
 
 

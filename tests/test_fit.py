@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 from conftest import ROWS
 
@@ -12,8 +13,12 @@ from stance import Bundle, Predictor
 onnx = pytest.importorskip("onnx", reason="training needs the `train` extra")
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
+from stance.bundle import Head  # noqa: E402
+from stance.errors import DataError  # noqa: E402
 from training.batches import MISSING  # noqa: E402
-from training.config import TrainConfig, load_config  # noqa: E402
+from training.config import HeadConfig, SpanConfig, TrainConfig, load_config  # noqa: E402
+from training.corpus import Example, read_dataset  # noqa: E402
+from training.export import _calibrated  # noqa: E402
 from training.losses import BatchLoss, attacked, disagreement, imitation, watched  # noqa: E402
 from training.precision import mixed_precision  # noqa: E402
 from training.run import train  # noqa: E402
@@ -222,3 +227,62 @@ def test_a_teacher_that_cannot_teach_is_refused(
     assert outcome.status != 0
     assert complaint in outcome.err
     assert outcome.err.count("\nstance:") + outcome.err.startswith("stance:") == 1
+
+
+def test_a_diverged_run_says_so_and_leaves_no_bundle(stance, tiny_config, tmp_path):
+    outcome = stance("train", tiny_config, "--set", "train.head_learning_rate=1e30")
+    assert outcome.status == 1
+    assert "diverged" in outcome.err
+    assert not (tmp_path / "run" / "bundle").exists()
+
+
+def test_an_epoch_ends_with_an_update_however_few_batches_it_has(stance, tiny_config, tmp_path):
+    options = ["train.gradient_accumulation=64", "train.epochs=12", "train.head_learning_rate=0.05"]
+    arguments = [part for option in options for part in ("--set", option)]
+    assert stance("train", tiny_config, *arguments).status == 0
+    log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in log]
+    assert losses[-1] < 0.9 * losses[0]  # without updates, there would be nothing to learn by
+
+
+def test_a_checkpoint_of_other_rows_is_not_resumed(stance, tiny_config, tmp_path):
+    assert stance("train", tiny_config).status == 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text().replace("Senin", "Selasa"))
+    outcome = stance("train", tiny_config, "--resume")
+    assert outcome.status == 1
+    assert "other data" in outcome.err
+    assert "rows.jsonl" in outcome.err
+
+
+def test_a_span_that_no_row_has_is_refused(stance, tiny_config, tmp_path):
+    outcome = stance("train", tiny_config, "--set", "spans={cue: {}}")
+    assert outcome.status == 1
+    assert "no row of data.train has the span 'cue'" in outcome.err
+
+
+def test_spans_are_whole_words_where_they_can_be(tmp_path):
+    rows = [
+        {"text": "Katanya ia datang, kata Ratih.", "topic": "a", "cue": "kata", "group": ""},
+        {"text": "Ia datang, katanya.", "topic": "b", "cue": "katanya", "group": 3},
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    heads = {"topic": HeadConfig(labels=("a", "b"))}
+    first, second = read_dataset([str(file)], heads, {"cue": SpanConfig()}).examples
+    assert first.spans["cue"] == (19, 23)
+    assert (first.group, second.group) == (None, "3")
+    file.write_text(json.dumps({**rows[0], "cue": [0, 4]}))
+    with pytest.raises(DataError, match="not words"):
+        read_dataset([str(file)], heads, {"cue": SpanConfig()})
+
+
+def test_thresholds_treat_equal_confidences_alike_and_are_not_above_them():
+    head = Head("topic", ("a", "b"), {})
+    sure, tie = [9.0, 0.0], [1.0, 0.0]
+    logits = np.array([sure] * 4 + [tie] * 4)
+    rows = [Example("x", {"topic": label}, "") for label in "aaaa" + "abbb"]
+    calibrated = _calibrated(head, logits, rows, 0.8)
+    confidences = [calibrated.read_out(np.array(one)).confidence for one in (sure, tie)]
+    # With the tie, 5 of 8 would be right; the first of it alone cannot be told from the others.
+    assert confidences[1] < calibrated.thresholds["a"] <= confidences[0]

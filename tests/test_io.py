@@ -163,6 +163,27 @@ class TestReading:
         assert message in str(raised.value)
         assert "\n" not in str(raised.value)
 
+    def test_a_recursive_pattern_gives_each_file_once(self, tmp_path):
+        (tmp_path / "sub").mkdir()
+        for name in ("a.txt", "sub/c.txt"):
+            (tmp_path / name).write_text("Halo.")
+        for pattern in ("**", "**/*"):
+            found = [source.path for source in find_sources([f"{tmp_path}/{pattern}"])]
+            assert sorted(found) == [f"{tmp_path}/a.txt", f"{tmp_path}/sub/c.txt"]
+
+    def test_a_header_may_hold_a_line_break(self, tmp_path):
+        file = tmp_path / "a.csv"
+        file.write_text('"id\nno",text\n1,Halo.\n')
+        (line,) = read(find_sources([str(file)]), "text", ["id\nno"])
+        assert (line.text, line.kept) == ("Halo.", {"id\nno": "1"})
+
+    def test_parquet_that_python_cannot_hold(self, tmp_path):
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        late = pa.array([10**13], pa.timestamp("s"))
+        pq.write_table(pa.table({"text": ["Halo."], "at": late}), tmp_path / "a.parquet")
+        with pytest.raises(InputError, match=r"a\.parquet"):
+            list(read(find_sources([str(tmp_path / "a.parquet")]), "text", ["at"]))
+
     def test_nothing_to_read(self, tmp_path):
         for path, message in [
             ("missing.txt", "no such file"),
@@ -213,6 +234,36 @@ class TestWriting:
             assert record["row_source"] == f"Koran\nke-{record['row']}"
             assert record["file"] == str(rows)
         assert [r["certainty"] for r in records][:2] == ["confirmed", "denied"]
+
+    def test_kept_values_that_json_cannot_hold(self, stance, tmp_path):
+        rows = tmp_path / "a.jsonl"
+        rows.write_text('{"text": "Halo.", "m": {"t": "\\ud83d", "s": [1e999, NaN]}}\n')
+        outcome = stance("predict", rows, "--keep", "m", "--format", "jsonl")
+        assert outcome.status == 0, outcome.err
+        kept = json.loads(outcome.out, parse_constant=pytest.fail)["row_m"]
+        assert kept == {"t": "?", "s": [None, None]}
+
+    def test_a_carriage_return_does_not_break_a_record(self, stance, tmp_path):
+        rows = tmp_path / "a.jsonl"
+        rows.write_text(json.dumps({"text": "Halo.", "title": "a\rb"}) + "\n")
+        out = tmp_path / "out.csv"
+        assert stance("predict", rows, "--keep", "title", "-o", out).status == 0
+        with out.open(newline="", encoding="utf-8") as stream:
+            (record,) = csv.DictReader(stream)
+        assert record["row_title"] == "a\rb"
+
+    def test_what_is_no_file_is_written_to_and_links_stay(self, stance, tmp_path):
+        article = tmp_path / "a.txt"
+        article.write_text("Polisi membantah kabar itu.")
+        (tmp_path / "real.jsonl").write_text("old")
+        (tmp_path / "real.jsonl").chmod(0o600)
+        (tmp_path / "link.jsonl").symlink_to("real.jsonl")
+        for target in (tmp_path / "link.jsonl", Path("/dev/null")):
+            assert stance("predict", article, "--format", "jsonl", "-o", target).status == 0
+        assert (tmp_path / "link.jsonl").is_symlink()
+        assert "membantah" in (tmp_path / "real.jsonl").read_text()
+        assert (tmp_path / "real.jsonl").stat().st_mode & 0o777 == 0o600
+        assert Path("/dev/null").is_char_device()
 
     def test_labels_are_those_of_the_api(self, stance, predictor, tmp_path):
         rows = write_rows_as(tmp_path, "jsonl")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from stance.errors import DataError
 from stance.linking import LinkedSource, link_sources
+from stance.mentions import Mention
 from stance.results import SentencePrediction, Span
 from training.linking_score import score
 from training.standoff import digest
@@ -96,6 +97,11 @@ def test_a_pronoun_is_the_person_whom_the_lead_is_about() -> None:
 
 def test_a_short_name_is_the_full_one() -> None:
     assert last(LEAD, ('"Dua pekan," kata Ratih.', "Ratih")) == (SPOKESMAN, "name")
+
+
+@pytest.mark.parametrize("tail", ["dalam keterangan tertulis", "selaku ketua tim", "yang hadir"])
+def test_what_follows_a_name_is_not_part_of_it(tail: str) -> None:
+    assert Mention(f"Menteri Sri Mulyani, {tail}", 0, 0).name == ("Sri", "Mulyani")
 
 
 def test_a_full_name_is_not_linked() -> None:

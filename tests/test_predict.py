@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from conftest import ROOT
 
-from stance import InputError, Predictor
+from stance import BundleError, InputError, Predictor
+from stance.bundle import sha256
 
 EXAMPLE = ROOT / "data" / "example.txt"
 
@@ -168,6 +170,21 @@ def test_shared_by_threads_and_pickled(predictor):
     with ThreadPoolExecutor(4) as pool:
         assert all(answer == wanted for answer in pool.map(predictor.predict, [texts] * 8))
     assert pickle.loads(pickle.dumps(predictor)).predict(texts) == wanted
+
+
+def test_a_pickled_predictor_finds_its_bundle_and_no_other(tiny_bundle, tmp_path, monkeypatch):
+    shutil.copytree(tiny_bundle, tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path)
+    pickled = pickle.dumps(Predictor("bundle"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(pickled).predict_one("Halo.").text == "Halo."
+    manifest = json.loads((tmp_path / "bundle" / "bundle.json").read_text())
+    with (tmp_path / "bundle" / "README.md").open("a") as card:
+        card.write("x")
+    manifest["files"]["README.md"] = sha256(tmp_path / "bundle" / "README.md")
+    (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match="not the bundle that was pickled"):
+        pickle.loads(pickled)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")

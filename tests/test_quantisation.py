@@ -11,6 +11,8 @@ import onnx
 import onnxruntime as ort
 import torch
 from conftest import HEADS
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from transformers import AlbertConfig, AlbertModel
 
 from training.base import load_base
 from training.config import BaseConfig, HeadConfig
@@ -55,8 +57,6 @@ def run(path, feeds):
 
 
 def test_outliers_do_not_cost_the_rest_its_precision(graphs, tmp_path):
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
     exact, small = graphs
     plain = tmp_path / "plain.onnx"
     quantize_dynamic(exact, plain, per_channel=True, weight_type=QuantType.QInt8)
@@ -94,3 +94,32 @@ def test_padding_changes_nothing(graphs):
     length = feed["input_ids"].shape[1]
     for head, a, b in zip(OUTPUTS, alone, long, strict=True):
         np.testing.assert_allclose(a, b[:, :length] if head == "cue" else b, atol=0.1)
+
+
+def test_a_weight_that_layers_share_is_evened_out_for_each(tiny_base, tmp_path):
+    """ALBERT has one layer, used again and again; the exporter writes its weights once."""
+    heads = {name: HeadConfig(**head) for name, head in HEADS.items()}
+    torch.manual_seed(1)
+    size = {"num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64}
+    config = AlbertConfig(
+        vocab_size=128, embedding_size=16, hidden_size=32, num_hidden_layers=4, **size
+    )
+    encoder = AlbertModel(config, add_pooling_layer=False)
+    with torch.no_grad():
+        layer = encoder.encoder.albert_layer_groups[0].albert_layers[0]
+        layer.attention.LayerNorm.weight[3] = 40.0
+    model = SentenceClassifier(encoder, heads, ["cue"], "mean", 0.0).eval()
+    export_onnx(model, list(heads), ["cue"], tmp_path / "float32.onnx")
+    quantize(tmp_path / "float32.onnx", tmp_path / "int8.onnx", texts(50, seed=0))
+    plain = tmp_path / "plain.onnx"
+    quantize_dynamic(
+        tmp_path / "float32.onnx", plain, per_channel=True, weight_type=QuantType.QInt8
+    )
+    feeds = texts(20, seed=2)
+    exact = run(tmp_path / "float32.onnx", feeds)
+
+    def error(path) -> float:
+        told = run(path, feeds)
+        return np.mean([np.abs(a[0] - b[0]).mean() for a, b in zip(told, exact, strict=True)])
+
+    assert error(tmp_path / "int8.onnx") < 0.8 * error(plain)

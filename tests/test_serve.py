@@ -153,6 +153,9 @@ def test_only_json_is_read_so_that_no_form_of_another_site_can_post(client):
 def test_unknown_paths_and_methods(client):
     assert client.get("/nope").json == {"error": "Not Found"}
     assert client.get("/v1/predict").status == 405
+    # No redirect, which would name the host that the request names.
+    assert client.post("/v1/analyze/", {"text": "a"}).status == 404
+    assert client.ask("HEAD", "/healthz").status == 200
     for path in ("/../pyproject.toml", "/page/../../app.py", "/%2e%2e/app.py"):
         assert client.get(path).status == 404
 
@@ -198,6 +201,14 @@ def test_no_other_origin_unless_it_is_named():
             "OPTIONS", "/v1/predict", headers={"Origin": "https://x.example", **preflight}
         )
         assert "access-control-allow-origin" not in other.headers
+        refused = client.ask(
+            "POST",
+            "/v1/analyze",
+            b" " * 2_000_000,
+            {"Origin": "https://redaksi.example", "Content-Type": "application/json"},
+        )
+        assert refused.status == 413
+        assert refused.headers["access-control-allow-origin"] == "https://redaksi.example"
 
 
 @contextmanager

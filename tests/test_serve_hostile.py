@@ -47,6 +47,45 @@ def test_fifty_megabytes_are_refused_unread():
         assert client.get("/healthz").status == 200
 
 
+def test_a_head_without_end_is_cut_off():
+    with serving() as client:
+        with client.raw() as link:
+            link.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+            assert cut_off(link, b"a: b\r\n" * 500, 400)
+        with client.raw() as link:
+            link.sendall(b"GET /")
+            assert cut_off(link, b"a" * 4096, 400)
+        assert client.get("/healthz").status == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "rest"),
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", b"\r\n"),
+        (b"GET /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n", b"x"),
+    ],
+    ids=["a blank line", "a body of a byte"],
+)
+def test_bytes_that_begin_no_request_keep_no_connection(request_, rest, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "IDLE_SECONDS", 0.3)
+    with serving() as client, client.raw() as link:
+        link.sendall(request_)
+        assert b" 200 " in link.recv(4096)
+        link.sendall(rest)
+        link.settimeout(5)
+        assert link.recv(4096) == b""
+
+
+def test_hundreds_of_thousands_of_wrong_texts_get_one_complaint():
+    with serving() as client:
+        began = time.process_time()
+        answer = client.post("/v1/predict", {"texts": [1] * 150_000})
+        assert answer.status == 422
+        assert answer.json["error"].startswith("texts.0: ")
+        assert time.process_time() - began < 2
+
+
 def test_a_full_line_is_refused_at_once_and_the_service_recovers():
     gate = threading.Event()
     predictor = FakePredictor(each=lambda text: gate.wait(10) if text == "slow" else None)

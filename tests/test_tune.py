@@ -111,3 +111,18 @@ def test_another_study_is_not_mixed_in(stance, config):
     outcome = stance("tune", config, "--set", "train.epochs=1")
     assert outcome.status == 1
     assert "study of another configuration" in outcome.err
+
+
+def test_values_that_cannot_stand_together_end_a_trial_not_the_search(stance, config, tmp_path):
+    content = yaml.safe_load(config.read_text())
+    content["tune"]["space"] = {
+        "train.loss": ["cross_entropy", "focal"],
+        "train.focal_gamma": {"low": 1.0, "high": 4.0},
+    }
+    content["tune"]["trials"] = 6
+    content["train"]["loss"] = "focal"
+    config.write_text(yaml.safe_dump(content, sort_keys=False))
+    outcome = stance("tune", config)
+    assert outcome.status == 0, outcome.err
+    states = {trial.state for trial in trials(tmp_path / "run")}
+    assert states == {optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED}

@@ -30,6 +30,7 @@ def render_card(
         + ".",
         "",
         f"- Base encoder asked for: `{base['requested']}`; really used: `{base['used']}`.",
+        *_taught(provenance.get("teacher")),
         f"- Graph: {_graph(gate)}, {model_bytes / 1e6:.1f} MB.",
         f"- Made with: {', '.join(f'{n} {v}' for n, v in provenance['versions'].items())}.",
         "",
@@ -90,6 +91,12 @@ def render_card(
             for name, s in spans.items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def _taught(teacher: Mapping[str, str] | None) -> list[str]:
+    if not teacher:
+        return []
+    return [f"- Taught by the bundle `{teacher['path']}` (graph {teacher['sha256'][:12]})."]
 
 
 def _row(name: str, results: Sequence[HeadScore | None]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,11 +95,12 @@ def _example(
         columns = ", ".join(head.column or name for name, head in heads.items())
         raise DataError(f"{origin}: no label in any of the columns {columns}")
     found = {
-        name: _span(row[span.column or name], name, text, origin)
+        name: _span(words, name, text, origin)
         for name, span in spans.items()
-        if isinstance(row.get(span.column or name), str)
+        if (words := row.get(span.column or name)) is not None and spelled(words) != "nan"
     }
-    return Example(text, labels, origin, found, row.get("group"), row.get("beat"))
+    group, beat = (str(value) if (value := row.get(key)) else None for key in ("group", "beat"))
+    return Example(text, labels, origin, found, group, beat)
 
 
 def _text(row: Mapping[str, Any], column: str, origin: str) -> str:
@@ -113,13 +115,18 @@ def _text(row: Mapping[str, Any], column: str, origin: str) -> str:
     return text.strip()
 
 
-def _span(words: str, name: str, text: str, origin: str) -> tuple[int, int] | None:
-    if not words.strip():
+def _span(words: Any, name: str, text: str, origin: str) -> tuple[int, int] | None:
+    """Where the words stand: as whole words if they do («kata», not «katanya»), else anywhere."""
+    if not isinstance(words, str):
+        raise DataError(f"{origin}: {name} is {words!r}, not words copied from the sentence")
+    words = words.strip()
+    if not words:
         return None
-    start = text.find(words.strip())
+    whole = re.search(rf"(?<!\w){re.escape(words)}(?!\w)", text)
+    start = whole.start() if whole else text.find(words)
     if start < 0:
         raise DataError(f"{origin}: {name} {words!r} is not in the sentence, letter for letter")
-    return start, start + len(words.strip())
+    return start, start + len(words)
 
 
 def _label(value: Any, name: str, head: HeadConfig, origin: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
@@ -182,8 +183,8 @@ def _difference_from_torch(
         with torch.inference_mode():
             wanted = model(**{name: torch.from_numpy(array) for name, array in feed.items()})
         for values, told in zip(wanted.values(), session.run(None, dict(feed)), strict=True):
-            difference = max(difference, float(np.abs(values.numpy() - told).max()))
-    if difference > MAX_TORCH_DIFFERENCE:
+            difference = float(np.maximum(difference, np.abs(values.numpy() - told).max()))
+    if not difference <= MAX_TORCH_DIFFERENCE:  # nor where it is not a number
         raise StanceError(
             f"the exported graph differs from the model by {difference:.4f}, more than "
             f"{MAX_TORCH_DIFFERENCE}; export with the torch and onnx that pyproject.toml names"
@@ -250,9 +251,12 @@ def _calibrated(head: Head, logits: np.ndarray, dev: Sequence[Example], precisio
         given.sort(reverse=True)
         hits = np.cumsum([right for _, right in given])
         reached = hits / np.arange(1, len(given) + 1)
+        # Of equal confidences, all or none: only the last one's place can be the threshold.
+        confidences = np.array([confidence for confidence, _ in given])
+        reached[:-1][confidences[:-1] == confidences[1:]] = -1.0
         good = np.flatnonzero(reached >= min(precision, reached.max(initial=0.0)))
-        # Of equal confidences, all or none: the last one's place counts.
-        thresholds[label] = round(given[good[-1]][0], 4) if len(good) else 0.0
+        # Rounded down, lest it lie above the confidence that it came from.
+        thresholds[label] = math.floor(confidences[good[-1]] * 1e4) / 1e4 if len(good) else 0.0
     return replace(head, thresholds=thresholds)
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from stance.errors import ConfigError, Interrupted
+from stance.errors import ConfigError, Interrupted, StanceError
 from training.config import OptimizerConfig
 from training.precision import mixed_precision
 from training.schema import Section
@@ -60,6 +60,7 @@ class Loop:
         schedule: makes the schedule of the optimizer's rates.
         settings: batch, precision, clipping and checkpoints.
         config: the whole configuration; a checkpoint is resumed only under the same one.
+        inputs: what was read, by name (files' sha256, the base that was found); likewise.
         folder: the run's folder: `checkpoint/` and `log.jsonl` are kept there.
         console: where progress goes (stderr).
     """
@@ -71,6 +72,7 @@ class Loop:
         schedule: Callable[[Optimizer], LRScheduler],
         settings: OptimizerConfig,
         config: Section,
+        inputs: Mapping[str, str],
         folder: Path,
         console: Console,
     ) -> None:
@@ -88,9 +90,11 @@ class Loop:
         )
         self._settings = settings
         self._config = config.model_dump(mode="json")
+        self._inputs = dict(inputs)
         self.folder = folder
         self.console = console
         self._stop = _Stop()
+        self._update = True
         self._advance: Callable[[int], None] = lambda epoch: None
         self._started = time.monotonic()
 
@@ -125,7 +129,7 @@ class Loop:
         """Load the checkpoint, weights, optimizer and random states included.
 
         Raises:
-            ConfigError: there is none, or it was made with another configuration.
+            ConfigError: there is none, or it was made with another configuration or other data.
         """
         folder = self.folder / CHECKPOINT
         if not folder.is_dir():
@@ -133,6 +137,13 @@ class Loop:
         content = json.loads((folder / "position.json").read_text(encoding="utf-8"))
         if content["config"] != self._config:
             raise ConfigError(f"{folder} was made with another configuration; resume with that one")
+        if (before := content.get("inputs", {})) != self._inputs:
+            now = self._inputs
+            changed = sorted(k for k in {**before, **now} if before.get(k) != now.get(k))
+            raise ConfigError(
+                f"{folder} was made with other data than is there now ({', '.join(changed)}); "
+                "put it back, or run without --resume"
+            )
         self.accelerator.load_state(str(folder))
         position = Position(**content["position"])
         self._started = time.monotonic() - 60 * position.minutes
@@ -149,7 +160,7 @@ class Loop:
         self.accelerator.save_state(str(fresh))
         self.accelerator.wait_for_everyone()
         if main:
-            content = {"position": asdict(position), "config": self._config}
+            content = {"position": asdict(position), "config": self._config, "inputs": self._inputs}
             (fresh / "position.json").write_text(json.dumps(content), encoding="utf-8")
             shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
             fresh.replace(self.folder / CHECKPOINT)
@@ -194,8 +205,12 @@ class Loop:
         batches = [*batches, *batches[: -len(batches) % every]][mine::every]
         saved_at = time.monotonic()
         for step, rows in enumerate(batches[position.step :], position.step + 1):
+            # An epoch ends with an update, however few batches have been gathered for it.
+            self._update = step % self._settings.gradient_accumulation == 0 or step == len(batches)
             yield step, rows
             self._advance(epoch)
+            if not self._update:
+                continue  # a checkpoint keeps no gradients
             stop = self.anyone(bool(self._stop))
             due = time.monotonic() - saved_at > 60 * self._settings.checkpoint_minutes
             if stop or self.anyone(due):
@@ -207,14 +222,15 @@ class Loop:
     @contextmanager
     def updating(self) -> Iterator[None]:
         """Around the backward passes of a batch: then clip and, when due, update the weights."""
-        with self.accelerator.accumulate(self.model):
-            yield
-            if self.accelerator.sync_gradients:
-                limit = self._settings.max_grad_norm
-                self.accelerator.clip_grad_norm_(self.model.parameters(), limit)
-            self._optimizer.step()
-            self._scheduler.step()
-            self._optimizer.zero_grad()
+        if not self._update:
+            with self.accelerator.no_sync(self.model):
+                yield
+            return
+        yield
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self._settings.max_grad_norm)
+        self._optimizer.step()
+        self._scheduler.step()
+        self._optimizer.zero_grad()
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a loss."""
@@ -230,6 +246,20 @@ class Loop:
         if self.accelerator.num_processes == 1:
             return flag
         return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.device)) > 0)
+
+
+def finite(loss: Tensor) -> Tensor:
+    """The loss, if it still is a number: otherwise every weight would cease to be one.
+
+    Raises:
+        StanceError: it is infinite or not a number.
+    """
+    if not torch.isfinite(loss):
+        raise StanceError(
+            f"the loss is {float(loss.detach())}: training has diverged; lower "
+            "train.learning_rate or train.head_learning_rate and start again"
+        )
+    return loss
 
 
 class _Stop:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from stance.bundle import Bundle
 from stance.errors import ConfigError
 from training.bench import Label, Load
 from training.scheme import Scheme, load_scheme
@@ -30,16 +31,17 @@ def peers(bundle: Path) -> dict[str, Load]:
     scheme = load_scheme(bundle)
     if scheme.base is None:
         raise ConfigError(f"{bundle} does not name its base encoder, which the peers need")
-    base = scheme.base.name
+    base, config = scheme.base.name, Bundle.load(bundle).provenance["config"]
+    layers = (config.get("distill") or {}).get("layers")
     return {
-        "pipeline, same encoder": partial(_pipeline, base, False, 1),
-        "the same, batch 16": partial(_pipeline, base, False, 16),
-        "pipeline, IndoBERT size": partial(_pipeline, base, True, 1),
+        "pipeline, same encoder": partial(_pipeline, base, layers, False, 1),
+        "the same, batch 16": partial(_pipeline, base, layers, False, 16),
+        "pipeline, IndoBERT size": partial(_pipeline, base, None, True, 1),
         "TF-IDF + logistic": partial(_tfidf, scheme),
     }
 
 
-def _pipeline(base: str, large: bool, batch: int, threads: int) -> Label:
+def _pipeline(base: str, layers: int | None, large: bool, batch: int, threads: int) -> Label:
     import torch
     import transformers
 
@@ -51,6 +53,8 @@ def _pipeline(base: str, large: bool, batch: int, threads: int) -> Label:
     except OSError as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"the peers need the bundle's base encoder: {reason}") from None
+    if layers is not None:  # a distilled bundle has fewer than its base
+        config.num_hidden_layers = layers
     if large:
         config = transformers.BertConfig(vocab_size=_INDOBERT_VOCABULARY)
     family = transformers.AutoModelForSequenceClassification

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -26,7 +26,7 @@ from transformers import AutoModelForMaskedLM
 from stance.bundle import replacing
 from training.base import Base, load_base
 from training.config import EncoderConfig, OptimizerConfig
-from training.loop import LOG, Loop, Position, run_console
+from training.loop import LOG, Loop, Position, finite, run_console
 from training.masked_lm import MaskedLanguageModel
 from training.model import parameter_groups
 from training.provenance import commit, versions
@@ -97,7 +97,8 @@ def pretrain(config: PretrainConfig, resume: bool = False, allow_fallback: bool 
         f"{base.used}: {base.encoder.num_parameters() / 1e6:.1f} M parameters; "
         f"{text.tokens:,} tokens to train on, {held.tokens:,} held out"
     )
-    run = Pretraining(config, base, text, held, console)
+    inputs = {"base": base.used, **{file.path: file.sha256 for file in files}}
+    run = Pretraining(config, base, text, held, inputs, console)
     run.run(resume)
     folder = Path(config.output) / "base"
     run.write(folder, files)
@@ -113,6 +114,7 @@ class Pretraining:
         base: the loaded model with its head, and the tokenizer.
         text: what is trained on.
         held: what is only measured on, always with the same words masked.
+        inputs: what was read, as `Loop` takes it.
         console: where progress goes (stderr).
     """
 
@@ -122,6 +124,7 @@ class Pretraining:
         base: Base,
         text: MaskedText,
         held: MaskedText,
+        inputs: Mapping[str, str],
         console: Console,
     ) -> None:
         settings = config.train
@@ -144,6 +147,7 @@ class Pretraining:
             lambda optimizer: LambdaLR(optimizer, lambda _: _rate(self._spent, settings)),
             settings,
             config,
+            inputs,
             Path(config.output),
             console,
         )
@@ -196,7 +200,7 @@ class Pretraining:
         self._loop.model.train()
         with self._loop.updating():
             loss = nn.functional.cross_entropy(self._logits(batch), batch.targets)
-            self._loop.backward(loss)
+            self._loop.backward(finite(loss))
         return float(loss.detach())
 
     def _logits(self, batch: MaskedBatch) -> Tensor:

@@ -42,10 +42,18 @@ def quantize(source: Path, target: Path, feeds: Iterable[Feed]) -> None:
         feeds: inputs of some hundred typical texts, to see the range of each channel on.
     """
     model = onnx.load(source)
+    _name_weights(model)
     groups = _products(model)
     peaks = channel_peaks(model, [group.source for group in groups], feeds)
+    # Layers that share their weights (ALBERT) share what these are multiplied by.
+    by_weights: dict[tuple[str, ...], list[_Group]] = {}
     for group in groups:
-        _even_out(model, group, peaks[group.source])
+        by_weights.setdefault(tuple(weight.name for weight in group.weights), []).append(group)
+    for alike in by_weights.values():
+        peak = np.max([peaks[group.source] for group in alike], axis=0)
+        factor = _scale_weights(alike[0].weights, peak)
+        for group in alike:
+            _even_out(model, group, factor)
     quantize_embeddings(model)
     with quiet():
         quantize_dynamic(
@@ -56,6 +64,19 @@ def quantize(source: Path, target: Path, feeds: Iterable[Feed]) -> None:
             per_channel=True,
             weight_type=QuantType.QInt8,
         )
+
+
+def _name_weights(model: ModelProto) -> None:
+    """Let every product name its weight: one that layers share, the exporter hands on."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    meant = {
+        node.output[0]: node.input[0]
+        for node in model.graph.node
+        if node.op_type == "Identity" and node.input[0] in weights
+    }
+    for node in model.graph.node:
+        if node.op_type == "MatMul" and node.input[1] in meant:
+            node.input[1] = meant[node.input[1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +129,19 @@ def channel_peaks(
     return peaks
 
 
-def _even_out(model: ModelProto, group: _Group, peak: np.ndarray) -> None:
-    """Divide the activation by channel and, in the feed-forward layers, by token."""
-    arrays = [numpy_helper.to_array(weight) for weight in group.weights]
+def _scale_weights(weights: Sequence[TensorProto], peak: np.ndarray) -> np.ndarray:
+    """Multiply weights by a factor per channel of their activation, and return it."""
+    arrays = [numpy_helper.to_array(weight) for weight in weights]
     reach = np.max([np.abs(array).max(axis=1) for array in arrays], axis=0)
-    factor = np.maximum(peak, _TINY) ** ALPHA / np.maximum(reach, _TINY) ** (1 - ALPHA)
-    for weight, array in zip(group.weights, arrays, strict=True):
+    factor: np.ndarray = np.maximum(peak, _TINY) ** ALPHA / np.maximum(reach, _TINY) ** (1 - ALPHA)
+    for weight, array in zip(weights, arrays, strict=True):
         scaled = (array * factor[:, None]).astype(np.float32)
         weight.CopyFrom(numpy_helper.from_array(scaled, weight.name))
+    return factor
 
+
+def _even_out(model: ModelProto, group: _Group, factor: np.ndarray) -> None:
+    """Divide the activation by channel and, in the feed-forward layers, by token."""
     source = group.source
     even, peaks, scale, scaled_name = (
         f"{source}_{part}" for part in ("even", "abs", "scale", "rows")

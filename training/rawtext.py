@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,7 +56,7 @@ def read_documents(paths: Sequence[str], column: str) -> tuple[list[str], list[T
             raise DataError(f"{file}: no such text file") from None
         except UnicodeDecodeError as error:
             raise DataError(f"{file}: not UTF-8 (byte {error.start})") from None
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise DataError(f"{file}: not a whole gzip file ({error})") from None
         found = list(_column(text, column, file) if ".jsonl" in file.name else _plain(text))
         if not found:

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
-from stance.bundle import Bundle, replacing
+from stance.bundle import MODEL, Bundle, replacing, sha256
 from stance.errors import BundleError, DataError
 from stance.writers import opened
 from training.base import Base, load_base
@@ -106,7 +106,10 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
     if config.distill:
         keep_layers(base.encoder, config.distill.layers)
         parts[0].imitate(teacher_logits(config, data, console))
-    trainer = Trainer(config, base, *parts, Path(config.output), console)
+    inputs = {"base": base.used, **{f.path: f.sha256 for f in (*data.files, *dev.files)}}
+    if config.distill:
+        inputs["teacher"] = sha256(Path(config.distill.teacher) / MODEL)
+    trainer = Trainer(config, base, *parts, inputs, Path(config.output), console)
     return Prepared(trainer, base, data, dev)
 
 
@@ -155,7 +158,12 @@ def _finished(config: Config) -> bool:
         bundle = Bundle.load(Path(config.output) / "bundle")
     except BundleError:
         return False
-    return bool(bundle.provenance.get("config") == config.model_dump(mode="json"))
+    made = bundle.provenance
+    files = [file for part in made.get("data", {}).values() for file in part]
+    return made.get("config") == config.model_dump(mode="json") and all(
+        Path(file["path"]).is_file() and sha256(Path(file["path"])) == file["sha256"]
+        for file in files
+    )
 
 
 def _print_seeds(scores: Mapping[int, Mapping[str, float]], best: int) -> None:
@@ -179,11 +187,20 @@ def _check_heads(config: Config, data: Dataset, dev: Dataset) -> None:
                     f"no row of data.{part} has a label of {name!r} in column "
                     f"{head.column or name!r}"
                 )
+        for name, span in config.spans.items():
+            # Untrained, it would point at words at random, and dev would not show it.
+            if not any(name in example.spans for example in rows.examples):
+                raise DataError(
+                    f"no row of data.{part} has the span {name!r} in column "
+                    f"{span.column or name!r}; take it out of `spans`"
+                )
 
 
 def _provenance(config: Config, run: Prepared, notes: str) -> dict[str, Any]:
+    teacher = config.distill and config.distill.teacher
     return {
         "base": {"requested": run.base.requested, "used": run.base.used},
+        "teacher": teacher and {"path": teacher, "sha256": sha256(Path(teacher) / MODEL)},
         "config": config.model_dump(mode="json"),
         "data": {
             "train": [asdict(file) for file in run.data.files],

@@ -70,7 +70,7 @@ class Sheet:
         gold = [(task, task.gold(examples)) for task in tasks]
         self.tasks = tuple(task for task, codes in gold if (codes != MISSING).any())
         self._gold = {task.name: codes for task, codes in gold}
-        self._units = [example.group or row for row, example in enumerate(examples)]
+        self._units = [example.group or f"row {row}" for row, example in enumerate(examples)]
 
     @property
     def reported(self) -> tuple[Task, ...]:

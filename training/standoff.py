@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,15 +30,21 @@ def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str |
         articles: JSONL (or `.jsonl.gz`) with `id` and the fields that `part` names.
 
     Raises:
-        DataError: an article's text is not the one that was labelled.
+        DataError: an article's text is not the one that was labelled, or no article is known.
     """
     wanted: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in read_jsonl(standoff):
-        wanted[row["doc"]].append(row)
-    for path in articles:
-        for article in read_jsonl(path):
-            for row in wanted.pop(article["id"], ()):
-                yield _row(row, article)
+    try:
+        for row in read_jsonl(standoff):
+            wanted[row["doc"]].append(row)
+        asked = len(wanted)
+        for path in articles:
+            for article in read_jsonl(path):
+                for row in wanted.pop(article["id"], ()):
+                    yield _row(row, article)
+    except KeyError as missing:
+        raise DataError(f"a stand-off row or an article has no {missing}") from None
+    if asked and len(wanted) == asked:
+        raise DataError(f"none of the articles is one that {standoff} has labels for")
 
 
 def relabel(rows: Path, corrections: Path) -> Iterator[dict[str, Any]]:
@@ -90,8 +97,9 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8") as lines:
             for line in lines:
-                yield json.loads(line)
+                if line.strip():
+                    yield json.loads(line)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: not readable as JSON Lines ({error})") from None

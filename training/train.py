@@ -25,7 +25,7 @@ from stance.spans import best_tokens
 from training.base import Base
 from training.batches import MISSING, Batch, Batches
 from training.config import Config
-from training.loop import LOG, Loop, Position
+from training.loop import LOG, Loop, Position, finite
 from training.losses import BatchLoss, attacked, watched
 from training.metrics import score
 from training.model import SentenceClassifier, parameter_groups
@@ -41,6 +41,7 @@ class Trainer:
         base: the loaded encoder and tokenizer.
         train: tokenised training rows.
         dev: tokenised rows on which the best epoch is chosen.
+        inputs: what was read, as `Loop` takes it.
         folder: the run's folder.
         console: where progress goes (stderr).
     """
@@ -51,6 +52,7 @@ class Trainer:
         base: Base,
         train: Batches,
         dev: Batches,
+        inputs: Mapping[str, str],
         folder: Path,
         console: Console,
     ) -> None:
@@ -71,6 +73,7 @@ class Trainer:
             ),
             settings,
             config,
+            inputs,
             folder,
             console,
         )
@@ -133,10 +136,10 @@ class Trainer:
         with loop.updating():
             with watched(embeddings) as seen:
                 loss = self._batch_loss(batch)
-            loop.backward(loss)
+            loop.backward(finite(loss))
             if settings.adversarial:
                 with attacked(embeddings, cast(Tensor, seen[0].grad), settings.adversarial):
-                    loop.backward(self._batch_loss(batch))
+                    loop.backward(finite(self._batch_loss(batch)))
         return float(loss.detach())
 
     def _batch_loss(self, batch: Batch) -> Tensor:

@@ -63,6 +63,8 @@ def tune(config: Config, allow_fallback: bool = True) -> Path:
         raise ConfigError("the configuration has no tune section: say there what to search")
     if PartialState().num_processes > 1:
         raise ConfigError("a search runs in one process: start it without accelerate launch")
+    if "train.precision" in config.tune.space:
+        raise ConfigError("train.precision cannot be searched: a process computes in one precision")
     settings, folder = config.tune, Path(config.output)
     for name, choice in settings.space.items():
         for value in (choice.low, choice.high) if isinstance(choice, Range) else choice:
@@ -75,7 +77,11 @@ def tune(config: Config, allow_fallback: bool = True) -> Path:
         shown = ", ".join(f"{name} {value}" for name, value in values.items())
         console.print(f"trial {trial.number}: {shown}")
         run_folder = folder / f"trial-{trial.number}"
-        one = _with_values(config, values, run_folder)
+        try:
+            one = _with_values(config, values, run_folder)
+        except ConfigError as error:  # each value is possible, but not beside the others
+            console.print(f"trial {trial.number} cannot be: {error}")
+            raise optuna.TrialPruned from None
         best = 0.0
 
         def report(epoch: int, scores: Mapping[str, float]) -> None:

@@ -98,6 +98,9 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
         InputError: the partial file belongs to another run.
         Interrupted: the user stopped the run.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path} is not a file: a run that is to be resumed needs one")
     begun = path.with_name(f"{path.name}.partial")
     request = path.with_name(f"{path.name}.partial-run")
     if begun.exists():
@@ -130,7 +133,7 @@ def _check_same_run(begun: Path, request: Path, run: Mapping[str, Any]) -> None:
     if changed:
         raise InputError(
             f"{begun} belongs to a run that differs in its {' and '.join(changed)}: give the "
-            f"command as it was, or delete {begun} to begin anew"
+            f"command as it was, with the files as they were, or delete {begun} to begin anew"
         )
 
 

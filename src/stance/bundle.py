@@ -120,7 +120,7 @@ class Bundle:
             raise BundleError(f"{manifest} is not a bundle of format {FORMAT}; update stance")
         try:
             bundle = cls(
-                path=folder,
+                path=folder.absolute(),  # what is unpickled elsewhere must find it again
                 heads=tuple(
                     Head(
                         name=h["name"],

@@ -158,7 +158,7 @@ class Mention:
         bare = _ASIDE.sub("", self.text)
         if self.kind is not Kind.PERSON:
             return tuple(bare.split())
-        parts = [_CLAUSE.split(part)[0].split() for part in bare.split(",") if part.strip()]
+        parts = [words for p in bare.split(",") if (words := _CLAUSE.split(f"{p} ")[0].split())]
         parts = [part for part in parts if not _DEGREE.fullmatch(" ".join(part))] or parts
         names = [_proper_name(part) for part in parts]
         # «John Kirby, juru bicara Gedung Putih»: a part that is a name and nothing else; otherwise

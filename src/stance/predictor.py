@@ -169,16 +169,20 @@ class Predictor:
         return {name: np.stack(values) for name, values in collected.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Predictor, (self.bundle.path, self.threads, self.providers, self.abstain)
+        # With the checksums, by which caches such as that of `datasets.map` tell models apart.
+        files = dict(self.bundle.files)
+        return _restored, (self.bundle.path, self.threads, self.providers, self.abstain, files)
 
-    def _load(self) -> None:
-        self._process = os.getpid()
-        self._loaded = _Runtime(self.bundle, self.threads, self.providers)
+    def _load(self) -> _Runtime:
+        runtime = _Runtime(self.bundle, self.threads, self.providers)
+        # In one step, so that no other thread sees the process without its runtime.
+        self._loaded = os.getpid(), runtime
+        return runtime
 
     def _runtime(self) -> _Runtime:
-        if self._process != os.getpid():  # threads do not survive a fork
-            self._load()
-        return self._loaded
+        process, runtime = self._loaded
+        # Threads do not survive a fork. Two that arrive first may both load; either will do.
+        return runtime if process == os.getpid() else self._load()
 
     def _run_many(self, runtime: _Runtime, texts: list[str]) -> list[Prediction]:
         return [self._run_one(runtime, text) for text in texts]
@@ -210,6 +214,19 @@ class Predictor:
         # Lone surrogates have no UTF-8 form, which is what the tokenizer reads; one character
         # stands for one, so that offsets hold.
         return runtime.tokenizer.encode(head.encode("utf-8", "replace").decode("utf-8"))
+
+
+def _restored(
+    path: Path,
+    threads: int,
+    providers: tuple[str, ...],
+    abstain: bool,
+    files: Mapping[str, str],
+) -> Predictor:
+    predictor = Predictor(path, threads, providers, abstain)
+    if dict(predictor.bundle.files) != files:
+        raise BundleError(f"{path} is not the bundle that was pickled; make the predictor anew")
+    return predictor
 
 
 class _Runtime:

@@ -6,8 +6,10 @@ import csv
 import gzip
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from types import ModuleType
 from typing import Any, BinaryIO, cast
 
@@ -172,21 +174,25 @@ def _table_rows(
     first: str, rest: Iterator[str], delimiter: str, name: str, columns: Sequence[str]
 ) -> Rows:
     csv.field_size_limit(_LONGEST_LINE)  # the default, 128 KiB, is less than some articles have
-    header = next(csv.reader([first], delimiter=delimiter), [])
-    for column in columns:
-        if first and column not in header:
-            raise _missing(name, column, header)
-    reader = csv.reader(rest, delimiter=delimiter, strict=True)
-    begin = 2
+    reader = csv.reader(chain([first], rest), delimiter=delimiter, strict=True)
+    begin = 1
     try:
+        header = next(reader, [])
+        begin = reader.line_num + 1
+        for column in columns:
+            if first and column not in header:
+                raise _missing(name, column, header)
         for fields in reader:
-            place, begin = f"{name}:{begin}", reader.line_num + 2
+            place, begin = f"{name}:{begin}", reader.line_num + 1
             if fields and len(fields) != len(header):
                 raise InputError(f"{place}: {len(fields)} fields, but the header has {len(header)}")
             if fields:
                 yield place, dict(zip(header, fields, strict=True))
     except csv.Error as error:
-        raise InputError(f"{name}:{begin}: not a row ({error}); look for a stray quote") from None
+        raise InputError(
+            f"{name}:{begin}: not a row ({error}); look for a stray quote, or save it "
+            "with other line ends"
+        ) from None
 
 
 def _parquet_rows(stream: BinaryIO, name: str, columns: Sequence[str]) -> Rows:
@@ -205,13 +211,14 @@ def _parquet_rows(stream: BinaryIO, name: str, columns: Sequence[str]) -> Rows:
             for row in batch.to_pylist():
                 yield f"{name}, row {number}", row
                 number += 1
-    except (pyarrow.ArrowException, OSError) as error:
+    # Values that Python cannot hold are the last two: a byte that is no UTF-8, a year 300,000.
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{name}: not a Parquet file that can be read ({reason})") from None
 
 
 def _missing(place: str, column: str, present: Sequence[str] | Mapping[str, Any]) -> InputError:
-    names = ", ".join(map(str, present))
+    names = ", ".join(" ".join(str(one).split()) for one in present)
     return InputError(f"{place}: no column {column!r}; it has: {names} (see --text-column, --keep)")
 
 
@@ -223,9 +230,15 @@ def _json_type(value: object) -> str:
 
 
 def _kept(value: Any) -> Any:
-    """A value for output: without lone surrogates and NaN, which JSON and CSV cannot hold."""
+    """A value for output: without lone surrogates, NaN and infinity, which JSON cannot hold."""
     if isinstance(value, str):
         return encodable(value)
+    if isinstance(value, dict):
+        return {encodable(str(key)): _kept(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_kept(one) for one in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
     return None if value != value else value
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import gzip
 import logging
+import os
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -118,7 +119,9 @@ def _files(path: str, form: str | None) -> list[str]:
     matches = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - Path.glob takes no root
     if not matches:
         raise InputError(f"{encodable(path)}: no file matches")
-    return [file for match in matches for file in _files(match, form)]
+    # `**` matches folders and what is in them.
+    found = [file for match in matches for file in _files(match, form)]
+    return list({os.path.normpath(file): file for file in reversed(found)}.values())[::-1]
 
 
 def _inside(path: str, form: str | None) -> list[str]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import secrets
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby, islice
@@ -45,19 +44,28 @@ _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], "\ufffd") | {ord("\t")
 
 @contextmanager
 def opened(path: Path | None) -> Iterator[TextIO]:
-    """Standard output, or a file that appears under its name only when the block succeeds."""
+    """Standard output, or a file that appears under its name only when the block succeeds.
+
+    A file that is replaced leaves its permissions; a device or a pipe is written to as it is.
+    """
     if path is None:
         yield sys.stdout
         return
+    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
             yield stream
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
+        return
+    fresh = path.with_name(f".{path.name[:200]}-{secrets.token_hex(4)}")
+    try:
+        with fresh.open("x", encoding="utf-8", newline="\n") as stream:
+            if path.exists():
+                fresh.chmod(path.stat().st_mode)
+            yield stream
+        fresh.replace(path)
     finally:
-        Path(name).unlink(missing_ok=True)
+        fresh.unlink(missing_ok=True)
 
 
 def write_jsonl(labelled: Labelled, stream: TextIO, explain: Explain | None = None) -> None:
@@ -103,10 +111,24 @@ def write_csv(
     labelled: Labelled, stream: TextIO, columns: Mapping[str, type], header: bool = True
 ) -> None:
     """One row per sentence, RFC 4180 but for its line breaks, which are bare line feeds."""
-    writer = csv.DictWriter(stream, columns, lineterminator="\n")
+    writer = csv.DictWriter(_LineFeeds(stream), columns)
     if header:
         writer.writeheader()
     writer.writerows(_flat_records(labelled))
+
+
+class _LineFeeds:
+    r"""Ends records in line feeds that `csv` ended in «\r\n».
+
+    Told to write line feeds, it does not quote a carriage return before Python 3.13, and no reader
+    would take the record for one.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, record: str) -> int:
+        return self._stream.write(record.removesuffix("\r\n") + "\n")
 
 
 def write_parquet(labelled: Labelled, stream: TextIO, columns: Mapping[str, type]) -> None:

@@ -66,15 +66,15 @@ def predict(
 ) -> None:
     """Label every sentence of texts and tables.
 
-    A FILE is UTF-8 text or, by its name, .jsonl, .csv, .tsv or .parquet with a text per row; it
-    may end in .gz. A folder stands for the files in it, a quoted pattern like 'news/*.txt' for
-    those that match, and - for standard input.
+    A FILE is UTF-8 text or, by its name, .jsonl, .csv, .tsv or .parquet with a text per row; all
+    but .parquet may end in .gz. A folder stands for the files in it, a quoted pattern like
+    'news/*.txt' for those that match, and - for standard input.
     """
     from stance.bulk import label, resumable, with_progress
     from stance.explain import check_bundle, explain
     from stance.predictor import Predictor
     from stance.readers import read
-    from stance.sources import STDIN, find_sources
+    from stance.sources import STDIN, encodable, find_sources
     from stance.writers import (
         flat_columns,
         opened,
@@ -105,7 +105,7 @@ def predict(
         check_bundle(bundle)
     reasons = partial(explain, predictor) if explained else None
     columns = flat_columns([head.name for head in bundle.heads], bundle.spans, keep)
-    title = Path(sources[0].path).name if len(sources) == 1 else f"{len(sources)} files"
+    title = encodable(Path(sources[0].path).name) if len(sources) == 1 else f"{len(sources)} files"
     watched = sys.stderr.isatty() and (output is not None or not sys.stdout.isatty())
 
     def write(stream: TextIO, records: int = 0) -> None:

@@ -43,6 +43,7 @@ def summary(
 
     from stance.predictor import Predictor
     from stance.readers import read_lines
+    from stance.sources import encodable
     from stance.summary import check_bundle, print_summary, summarise
     from stance.writers import opened
 
@@ -51,7 +52,7 @@ def summary(
     condensed = summarise(list(predictor.analyze_lines(read_lines(file))), link)
     with opened(output) as stream:
         if form == "json":
-            record = {"file": file, **condensed.to_dict()}
+            record = {"file": encodable(file), **condensed.to_dict()}
             stream.write(json.dumps(record, ensure_ascii=False, indent=2) + "\n")
         else:
             print_summary(condensed, file, stream)

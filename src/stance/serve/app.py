@@ -61,6 +61,7 @@ def create_app(
         description=DESCRIPTION,
         docs_url=None,  # both would load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # it would send the article to whatever host the request names
         lifespan=lifespan,
     )
     app.post(
@@ -77,6 +78,7 @@ def create_app(
     )(service.analyze)
     app.get("/v1/model", summary="The model's card, and the limits")(service.model)
     app.get("/healthz", summary="Whether the service answers")(service.healthz)
+    app.head("/healthz", include_in_schema=False)(service.healthz)
     app.get("/metrics", summary="Counters for Prometheus", response_class=PlainTextResponse)(
         prometheus
     )
@@ -85,16 +87,17 @@ def create_app(
         content = files("stance.serve").joinpath("page", name).read_bytes()
         app.add_route(path, _file(content, kind), include_in_schema=False)
     handle_failures(app)
-    if cors_origins:
-        app.add_middleware(
-            CORSMiddleware,
+    paths = [*app.openapi()["paths"], *_PAGE, "/openapi.json"]
+    guarded = Guard(app, paths, _JSON_OVERHEAD + _BYTES_PER_CHARACTER * limits.max_chars, metrics)
+    if cors_origins:  # around the guard, whose refusals those pages have to read as well
+        return CORSMiddleware(
+            guarded,
             allow_origins=list(cors_origins),
             allow_methods=["GET", "POST"],
             allow_headers=["Content-Type"],
             expose_headers=["Retry-After"],
         )
-    paths = [*app.openapi()["paths"], *_PAGE, "/openapi.json"]
-    return Guard(app, paths, _JSON_OVERHEAD + _BYTES_PER_CHARACTER * limits.max_chars, metrics)
+    return guarded
 
 
 def _file(content: bytes, kind: str) -> Callable[[Request], Awaitable[Response]]:

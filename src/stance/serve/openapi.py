@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from stance.bundle import Bundle
 from stance.predictor import Predictor
@@ -30,7 +30,8 @@ class PredictRequest(BaseModel):
     """Sentences to label."""
 
     model_config = ConfigDict(extra="forbid")
-    texts: list[str] = Field(
+    # One wrong text is enough: a report of each would cost more than the texts.
+    texts: Annotated[list[str], FailFast()] = Field(
         description="One sentence each; answers come in the same order.", examples=[SENTENCES]
     )
 
@@ -57,6 +58,10 @@ def analyze_answers(predictor: Predictor) -> dict[int | str, dict[str, Any]]:
     content = {
         "application/json": _list_of("sentences", schema, example),
         "text/html": {"schema": {"type": "string"}},
+    }
+    content["application/json"]["schema"]["properties"]["summary"] = {
+        "type": "object",
+        "description": "With `summary=true`: each source and its claims, as `stance summary`.",
     }
     return {
         200: {"description": "A prediction per sentence, with its offsets.", "content": content},

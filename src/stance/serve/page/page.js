@@ -60,21 +60,31 @@ async function ask(path, text) {
   });
   if (answer.ok) return answer;
   if (answer.status === 503) throw ["busy", answer.headers.get("Retry-After") ?? "1"];
-  if (answer.status === 413) throw ["tooLong", state.model?.limits.max_chars ?? 0];
+  if (answer.status === 413) {
+    const { max_chars, max_sentences } = state.model?.limits ?? {};
+    throw Array.from(text).length > max_chars ? ["tooLong", max_chars] : ["tooMany", max_sentences];
+  }
   throw ["failed"];
 }
 
 /** Run `work`, saying how it goes; a newer request silences an older one. */
 async function attempt(work) {
   say("working");
-  document.body.setAttribute("aria-busy", "true");
+  busy(true);
   try {
     await work();
   } catch (problem) {
     if (problem.name === "AbortError") return;
     say(...(Array.isArray(problem) ? problem : ["unreachable"]));
   }
-  document.body.removeAttribute("aria-busy");
+  busy(false);
+}
+
+/** While a request is on its way, a download would silence it. */
+function busy(is) {
+  document.body.toggleAttribute("aria-busy", is);
+  if (is) document.body.setAttribute("aria-busy", "true");
+  for (const id of ["download-jsonl", "download-html"]) element(id).disabled = is;
 }
 
 async function analyze() {
@@ -207,7 +217,9 @@ element("download-html").addEventListener("click", downloadHtml);
 
 showLanguage();
 try {
-  state.model = await (await fetch("v1/model")).json();
+  const answer = await fetch("v1/model");
+  if (!answer.ok) throw answer.status;
+  state.model = await answer.json();
   showCount();
 } catch {
   say("unreachable");

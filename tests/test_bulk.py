@@ -91,6 +91,22 @@ class TestResume:
         assert len(outcome.err.splitlines()) == 1
         assert (tmp_path / "out.jsonl.partial").read_bytes() == before
 
+    @pytest.mark.parametrize("form", ["jsonl", "csv"])
+    def test_a_file_that_was_not_reached_may_be_mended(self, stance, rows, tmp_path, form):
+        later, out = tmp_path / "later.jsonl", tmp_path / f"out.{form}"
+        rows.write_text(rows.read_text() * 8)  # more than what is read ahead
+        later.write_text("not JSON\n")
+        command = ["predict", rows, later, "-o", out, "--resume"]
+        outcome = stance(*command)
+        assert outcome.status == 1
+        assert "later.jsonl:1" in outcome.err
+        done = (tmp_path / f"out.{form}.partial").read_bytes()
+        assert done
+        later.write_text('{"text": "Baru."}\n')
+        assert stance(*command).status == 0
+        assert out.read_bytes().startswith(done)
+        assert b"Baru." in out.read_bytes()
+
     def test_a_killed_process(self, tmp_path, stance):
         text = tmp_path / "long.txt"
         text.write_text(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain, islice, tee
@@ -88,7 +90,8 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
 
     Args:
         path: the file to write.
-        run: what decides the output, by name; JSON-ready.
+        run: what decides the output, by name; JSON-ready. `input` lists the files, each with its
+            name first; those that no record comes from yet may change between two runs.
         quoted: records may hold line breaks between double quotes (CSV).
 
     Yields:
@@ -103,15 +106,14 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
         raise InputError(f"{path} is not a file: a run that is to be resumed needs one")
     begun = path.with_name(f"{path.name}.partial")
     request = path.with_name(f"{path.name}.partial-run")
-    if begun.exists():
-        _check_same_run(begun, request, run)
-    else:
-        with opened(request) as stream:
-            json.dump(run, stream)
-        begun.touch()
+    begun.touch()
     with begun.open("r+b") as raw:
-        records, size = _complete_records(raw, quoted)
+        records, size, last = _complete_records(raw, quoted)
+        if request.exists() or records:
+            _check_same_run(begun, request, run, _file_of(last, quoted) if last else None)
         raw.truncate(size)
+    with opened(request) as stream:
+        json.dump(run, stream)
     try:
         # Line by line, so that a killed run loses no sentence that it had labelled.
         with begun.open("a", buffering=1, encoding="utf-8", newline="\n") as stream:
@@ -124,11 +126,15 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
     request.unlink()
 
 
-def _check_same_run(begun: Path, request: Path, run: Mapping[str, Any]) -> None:
+def _check_same_run(
+    begun: Path, request: Path, run: Mapping[str, Any], reached: str | None
+) -> None:
     try:
         asked = json.loads(request.read_text(encoding="utf-8"))
         changed = [name for name, value in run.items() if asked[name] != value]
-    except (OSError, ValueError, KeyError, TypeError):
+        if changed == ["input"] and _same_until(asked["input"], run["input"], reached):
+            changed = []
+    except (OSError, ValueError, LookupError, TypeError):
         changed = ["request"]
     if changed:
         raise InputError(
@@ -137,12 +143,31 @@ def _check_same_run(begun: Path, request: Path, run: Mapping[str, Any]) -> None:
         )
 
 
-def _complete_records(stream: BinaryIO, quoted: bool) -> tuple[int, int]:
-    """How many records end in a line break, and the bytes that they take."""
+def _same_until(asked: Sequence[Any], now: Sequence[Any], reached: str | None) -> bool:
+    """Whether all files up to the last one that has records are as they were."""
+    if reached is None:
+        return True
+    (last,) = (place for place, (name, *_) in enumerate(asked) if name == reached)
+    return asked[: last + 1] == now[: last + 1]
+
+
+def _file_of(record: bytes, quoted: bool) -> str | None:
+    """The file that a record of the output comes from; None for the header of a CSV."""
+    text = record.decode("utf-8")
+    if not quoted:
+        return str(json.loads(text)["file"])
+    name = next(csv.reader(io.StringIO(text, newline="")))[0]
+    return None if name == "file" else name
+
+
+def _complete_records(stream: BinaryIO, quoted: bool) -> tuple[int, int, bytes]:
+    """How many records end in a line break, the bytes that they take, and the last of them."""
     records = size = position = quotes = 0
+    last, lines = b"", b""
     for line in stream:
         position += len(line)
+        lines += line
         quotes += line.count(b'"') if quoted else 0
         if line.endswith(b"\n") and quotes % 2 == 0:
-            records, size = records + 1, position
-    return records, size
+            records, size, last, lines = records + 1, position, lines, b""
+    return records, size, last

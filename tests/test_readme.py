@@ -51,6 +51,7 @@ def test_an_engine_labels_partitioned_parquet(tmp_path, monkeypatch):
         file = tmp_path / "archive" / f"part={part}" / "rows.parquet"
         pq.write_table(pa.table({"text": texts[part::2], "id": [part, part + 2]}), file)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False)
     try:
         exec(SNIPPETS[2], {})

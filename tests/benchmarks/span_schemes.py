@@ -165,7 +165,7 @@ def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -
             schedule.step()
             if done % 50 == 0:
                 progress.print(
-                    f"{scheme.__name__}: epoch {epoch + 1}, step {done}, loss {float(loss):.3f}"
+                    f"{scheme.__name__}: epoch {epoch + 1}, step {done}, loss {float(loss.detach()):.3f}"
                 )
     minutes = (time.monotonic() - began) / 60
     return {**scores(model, dev, names, way.decode), "minutes": minutes}

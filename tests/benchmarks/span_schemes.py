@@ -164,9 +164,8 @@ def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -
             optimizer.step()
             schedule.step()
             if done % 50 == 0:
-                progress.print(
-                    f"{scheme.__name__}: epoch {epoch + 1}, step {done}, loss {float(loss.detach()):.3f}"
-                )
+                place = f"epoch {epoch + 1}, step {done}"
+                progress.print(f"{scheme.__name__}: {place}, loss {loss.item():.3f}")
     minutes = (time.monotonic() - began) / 60
     return {**scores(model, dev, names, way.decode), "minutes": minutes}
 

@@ -13,7 +13,7 @@ from typing import Any
 from stance.bundle import Bundle
 from stance.errors import ConfigError
 from training.bench import Label, Load
-from training.scheme import Scheme, load_scheme
+from training.scheme import Scheme, bundle_scheme
 
 _TRAINING_ROWS = 2_000  # enough for a vocabulary of realistic size
 _INDOBERT_VOCABULARY = 50_000  # all else is BERT base
@@ -28,10 +28,11 @@ def peers(bundle: Path) -> dict[str, Load]:
     Raises:
         ConfigError: the bundle does not say what encoder it was made from.
     """
-    scheme = load_scheme(bundle)
+    loaded = Bundle.load(bundle)
+    scheme = bundle_scheme(loaded)
     if scheme.base is None:
         raise ConfigError(f"{bundle} does not name its base encoder, which the peers need")
-    base, config = scheme.base.name, Bundle.load(bundle).provenance["config"]
+    base, config = scheme.base.name, loaded.provenance["config"]
     layers = (config.get("distill") or {}).get("layers")
     return {
         "pipeline, same encoder": partial(_pipeline, base, layers, False, 1),

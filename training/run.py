@@ -31,12 +31,13 @@ from training.train import Trainer, best_scores, chosen
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that is ready to start."""
+    """A run that is ready to start; `teacher` is the sha256 of a teacher's graph."""
 
     trainer: Trainer
     base: Base
     data: Dataset
     dev: Dataset
+    teacher: str | None
 
 
 def train(
@@ -103,14 +104,14 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
 
     size = config.train.batch_size
     parts = batches(data, size), batches(dev, 2 * size)
+    inputs = {"base": base.used, **{f.path: f.sha256 for f in (*data.files, *dev.files)}}
+    teacher = None
     if config.distill:
         keep_layers(base.encoder, config.distill.layers)
         parts[0].imitate(teacher_logits(config, data, console))
-    inputs = {"base": base.used, **{f.path: f.sha256 for f in (*data.files, *dev.files)}}
-    if config.distill:
-        inputs["teacher"] = sha256(Path(config.distill.teacher) / MODEL)
+        teacher = inputs["teacher"] = sha256(Path(config.distill.teacher) / MODEL)
     trainer = Trainer(config, base, *parts, inputs, Path(config.output), console)
-    return Prepared(trainer, base, data, dev)
+    return Prepared(trainer, base, data, dev, teacher)
 
 
 def train_seeds(
@@ -197,10 +198,10 @@ def _check_heads(config: Config, data: Dataset, dev: Dataset) -> None:
 
 
 def _provenance(config: Config, run: Prepared, notes: str) -> dict[str, Any]:
-    teacher = config.distill and config.distill.teacher
+    distill = config.distill
     return {
         "base": {"requested": run.base.requested, "used": run.base.used},
-        "teacher": teacher and {"path": teacher, "sha256": sha256(Path(teacher) / MODEL)},
+        "teacher": distill and {"path": distill.teacher, "sha256": run.teacher},
         "config": config.model_dump(mode="json"),
         "data": {
             "train": [asdict(file) for file in run.data.files],

@@ -110,7 +110,9 @@ def resumable(path: Path, run: Mapping[str, Any], quoted: bool) -> Iterator[tupl
     with begun.open("r+b") as raw:
         records, size, last = _complete_records(raw, quoted)
         if request.exists() or records:
-            _check_same_run(begun, request, run, _file_of(last, quoted) if last else None)
+            # A CSV's first record is its header.
+            reached = _file_of(last, quoted) if records > quoted else None
+            _check_same_run(begun, request, run, reached)
         raw.truncate(size)
     with opened(request) as stream:
         json.dump(run, stream)
@@ -151,13 +153,12 @@ def _same_until(asked: Sequence[Any], now: Sequence[Any], reached: str | None) -
     return asked[: last + 1] == now[: last + 1]
 
 
-def _file_of(record: bytes, quoted: bool) -> str | None:
-    """The file that a record of the output comes from; None for the header of a CSV."""
+def _file_of(record: bytes, quoted: bool) -> str:
+    """The file that a record of the output comes from: its first column in CSV."""
     text = record.decode("utf-8")
-    if not quoted:
-        return str(json.loads(text)["file"])
-    name = next(csv.reader(io.StringIO(text, newline="")))[0]
-    return None if name == "file" else name
+    if quoted:
+        return next(csv.reader(io.StringIO(text, newline="")))[0]
+    return str(json.loads(text)["file"])
 
 
 def _complete_records(stream: BinaryIO, quoted: bool) -> tuple[int, int, bytes]:

@@ -351,12 +351,14 @@ def test_baselines_stand_in_one_table_and_beside_a_bundle(
     outcome = stance("baselines", data, "--test", data, "--scheme", config, "--json", out)
     assert outcome.status == 0, outcome.err
     systems = {system["name"]: system for system in json.loads(out.read_text())["systems"]}
-    names = ["majority class", "cue lexicon", "TF-IDF + logistic", "frozen base + logistic"]
+    learners = ["TF-IDF + logistic", "static embeddings + logistic", "frozen base + logistic"]
+    names = ["majority class", "cue lexicon", *learners]
     assert list(systems) == names
     assert systems["majority class"]["tasks"]["claim_type"]["accuracy"] == pytest.approx(5 / 6)
     assert systems["TF-IDF + logistic"]["tasks"]["certainty"]["macro_f1"] > 0.9
     assert systems["cue lexicon"]["tasks"]["certainty (fine)"]["macro_f1"] == 1.0
     assert systems["frozen base + logistic"]["tasks"]["certainty"]["accuracy"] > 0.5
+    assert systems["static embeddings + logistic"]["tasks"]["certainty"]["macro_f1"] > 0.9
     figures, page, _ = evaluate(stance, span_bundle, data, tmp_path, "--baselines", data)
     assert [s["name"] for s in figures["overview"]["systems"]] == [*names, str(span_bundle)]
     assert all(name in page for name in names)

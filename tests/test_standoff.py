@@ -76,3 +76,12 @@ def test_rows_are_corrected_by_id(stance, tmp_path):
     assert outcome.status == 1
     assert "'t3'" in outcome.err
     assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_words_are_unknown_where_readers_did_not_agree_on_their_label(tmp_path, articles):
+    unclear = standoff_row(certainty=None, cue=None)
+    (row,) = attach(labels(tmp_path, unclear), [articles])
+    assert (row["cue"], row["source"]) == (None, "Pemkot")
+    flat = standoff_row(certainty="confirmed", cue=None)
+    (row,) = attach(labels(tmp_path, flat), [articles])
+    assert row["cue"] == ""

@@ -16,7 +16,7 @@ from stance.errors import ConfigError
 from stance.explain import check_bundle
 from stance.predictor import Predictor
 from stance.results import Prediction
-from training.baselines import BASELINES, Answer, InapplicableError, Problem
+from training.baselines import BASELINES, Answer, InapplicableError
 from training.config import Config
 from training.corpus import DataFile, Example
 from training.faithfulness import Faithfulness, measure_faithfulness
@@ -134,7 +134,7 @@ def evaluate_bundle(
     if other is not None:
         answers[str(against)] = other
     predictions = _predict(predictor, texts)
-    own = _answer(sheet.tasks, predictions)
+    own = bundle_answer(sheet.tasks, predictions)
     # The bundle's own name comes last and may be that of `against`: the same bundle, twice.
     systems = (*sheet.score(answers), *sheet.score({str(bundle): own}))
     return Report(
@@ -178,7 +178,7 @@ def beside(
     """The scores on dev rows of the baselines that a run's card is to show."""
     names = known_baselines(config.export.baselines) if config.export.baselines else ()
     scheme = config_scheme(config)
-    answers, _ = _fitted(Problem(scheme, train, [example.text for example in dev]), names)
+    answers, _ = _fitted(scheme, train, [example.text for example in dev], names)
     return Sheet(dev, scheme.tasks).score(answers)
 
 
@@ -188,15 +188,17 @@ def _baselines(
     """The answers of the baselines by name, and why one is missing; none without `train`."""
     if not train:
         return {}, {}
-    return _fitted(Problem(scheme, scheme.read(train).examples, texts), names)
+    return _fitted(scheme, scheme.read(train).examples, texts, names)
 
 
-def _fitted(problem: Problem, names: Sequence[str]) -> tuple[dict[str, Answer], dict[str, str]]:
+def _fitted(
+    scheme: Scheme, train: Sequence[Example], texts: Sequence[str], names: Sequence[str]
+) -> tuple[dict[str, Answer], dict[str, str]]:
     answers: dict[str, Answer] = {}
     left_out: dict[str, str] = {}
     for name in _progress(names, "Fitting baselines"):
         try:
-            answers[name] = BASELINES[name](problem)
+            answers[name] = BASELINES[name](scheme, train)(texts)
         except InapplicableError as error:
             left_out[name] = str(error)
     return answers, left_out
@@ -222,7 +224,7 @@ def _other_answer(path: Path, sheet: Sheet, texts: Sequence[str]) -> Answer:
     shared = [task for task in sheet.tasks if known.get(task.name) == set(task.labels)]
     if not shared:
         raise ConfigError(f"{path} has no head in common with this bundle: nothing to compare")
-    return _answer(shared, _predict(predictor, texts))
+    return bundle_answer(shared, _predict(predictor, texts))
 
 
 def _predict(predictor: Predictor, texts: Sequence[str]) -> list[Prediction]:
@@ -238,7 +240,8 @@ def _progress(steps: Iterable[_T], what: str, total: int | None = None) -> Itera
     )
 
 
-def _answer(tasks: Sequence[Task], predictions: Sequence[Prediction]) -> Answer:
+def bundle_answer(tasks: Sequence[Task], predictions: Sequence[Prediction]) -> Answer:
+    """The codes of the labels that a bundle gives, as baselines give theirs."""
     return {
         task.name: np.array(
             [task.labels.index(task.told(prediction[task.head.name])) for prediction in predictions]

@@ -12,6 +12,7 @@ from typing import Any
 
 from stance.bundle import Bundle
 from stance.errors import ConfigError
+from training.baselines import tfidf_logistic
 from training.bench import Label, Load
 from training.scheme import Scheme, bundle_scheme
 
@@ -69,23 +70,4 @@ def _pipeline(base: str, layers: int | None, large: bool, batch: int, threads: i
 
 
 def _tfidf(scheme: Scheme, threads: int) -> Label:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_union
-
-    rows = scheme.read(["data/train"]).examples[:_TRAINING_ROWS]
-    features = make_union(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3),
-    )
-    vectors = features.fit_transform([row.text for row in rows])
-    heads = [
-        LogisticRegression(max_iter=50).fit(vectors, [row.labels[name] for row in rows])
-        for name in scheme.heads
-    ]
-
-    def label(texts: Sequence[str]) -> list[Any]:
-        vectors = features.transform(texts)
-        return [head.predict(vectors) for head in heads]
-
-    return label
+    return tfidf_logistic(scheme, scheme.read(["data/train"]).examples[:_TRAINING_ROWS])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
@@ -59,6 +60,36 @@ def plot_confidence(details: Mapping[str, Detail]) -> str:
         for column, (task, detail) in enumerate(shown.items()):
             _reliability(panels[0][column], task, detail)
             _risk_coverage(panels[1][column], detail)
+        return _svg(figure)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A system's sentences per second, and its score where that is known."""
+
+    name: str
+    rate: float
+    score: float | None
+
+
+def plot_accuracy_speed(places: Sequence[Place], threads: int) -> str:
+    """A point per system, to the right where it is fast; a line where only the speed is known."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(7.5, 4.2))
+        axes = figure.subplots()
+        for place in places:
+            if place.score is None:
+                axes.axvline(place.rate, ls=":", color=_GREY)
+                at, kind = (place.rate, 0.03), axes.get_xaxis_transform()
+                axes.text(*at, f" {place.name}", transform=kind, color=_GREY)
+                continue
+            axes.plot(place.rate, place.score, "o", color=_BLUE, ms=6)
+            axes.annotate(place.name, (place.rate, place.score), (6, 5), textcoords="offset points")
+        axes.set(xscale="log", xlabel=f"sentences per second, {threads} threads (logarithmic)")
+        axes.set_ylabel("macro-F1, mean of the heads")
+        axes.margins(x=0.2, y=0.15)
+        axes.grid(color="#e4e4e4")
+        axes.set_axisbelow(True)
         return _svg(figure)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from stance.errors import DataError
 
 LABELS = ("claim_type", "certainty", "attribution")
+_LABEL_OF = {"cue": "certainty", "source": "attribution"}
 
 
 def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str | None]]:
@@ -26,7 +27,8 @@ def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str |
     Args:
         standoff: JSONL (or `.jsonl.gz`) with `doc`, `part` (the article's field), `start`, `end`,
             `sha256` (of the sentence), the three labels, null where readers did not agree, and
-            `cue` and `source` as offsets into the sentence, null where there is none.
+            `cue` and `source` as offsets into the sentence, null where there is none, or where
+            certainty or attribution are null, nothing is known.
         articles: JSONL (or `.jsonl.gz`) with `id` and the fields that `part` names.
 
     Raises:
@@ -76,7 +78,9 @@ def _row(row: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str, str | 
             f"article {row['doc']}: its {row['part']} is not the text that was labelled"
         )
     spans = {
-        name: text[slice(*row[name])] if row[name] is not None else "" for name in ("cue", "source")
+        # Where readers did not agree on the label, nobody said that it has no words.
+        name: text[slice(*row[name])] if row[name] else None if row[label] is None else ""
+        for name, label in _LABEL_OF.items()
     }
     identifier = f"{row['doc']}:{row['part']}:{row['start']}"
     return {"id": identifier, "text": text, **{name: row[name] for name in LABELS}, **spans}

@@ -32,6 +32,7 @@ from training.config import Config, load_config
 from training.corpus import read_dataset
 from training.losses import BatchLoss
 from training.model import SentenceClassifier, parameter_groups
+from training.precision import mixed_precision
 
 Tokens = tuple[int, int]
 NOTHING: Tokens = (0, 0)
@@ -151,12 +152,15 @@ def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -
     schedule = get_scheduler(settings.schedule, optimizer, int(steps * settings.warmup), steps)
     shares = {n: train.class_shares(n, len(h.labels)) for n, h in config.heads.items()}
     way = scheme(config, BatchLoss(config, shares, torch.device("cpu")))
+    half = mixed_precision(settings) == "bf16"
     began = time.monotonic()
     for epoch in range(settings.epochs):
         model.train()
         for done, rows in enumerate(train.groups.shuffled(settings.seed, epoch)):
             batch = train.batch(rows)
-            outputs = model(batch.input_ids, batch.attention_mask)
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                outputs = model(batch.input_ids, batch.attention_mask)
+            outputs = {name: scores.float() for name, scores in outputs.items()}
             loss = way.loss(outputs, batch.targets, batch.attention_mask)
             optimizer.zero_grad()
             loss.backward()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--train", nargs="+", default=["data/train"])
     parser.add_argument("--test", nargs="+", default=["data/test"])
+    parser.add_argument("--rows", type=int, help="train the baselines on so many, drawn at random")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=3.0)
@@ -59,6 +61,8 @@ def main() -> None:
     predictors = {str(folder): Predictor(folder) for folder in arguments.bundles}
     scheme = bundle_scheme(next(iter(predictors.values())).bundle)
     train = scheme.read(arguments.train).examples
+    if arguments.rows:
+        train = random.Random(0).sample(train, min(arguments.rows, len(train)))
     rows = scheme.read(arguments.test).examples
     texts = [row.text for row in rows]
     sheet = Sheet(rows, scheme.tasks)

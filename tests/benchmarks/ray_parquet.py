@@ -27,6 +27,7 @@ from stance import Predictor
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 PARTS = 8
+BLOCK = 128  # rows; without it small parts reach the workers as one input, and one works
 
 
 class Labeller:
@@ -57,7 +58,7 @@ def write_parts(rows: int, folder: Path) -> None:
 def run(source: Path, target: Path, workers: int) -> tuple[float, float]:
     """Sentences per second of the labelling, and the seconds of the whole job."""
     began = time.time()
-    rows = ray.data.read_parquet(str(source), override_num_blocks=PARTS * workers)
+    rows = ray.data.read_parquet(str(source)).repartition(target_num_rows_per_block=BLOCK)
     pool = ray.data.ActorPoolStrategy(size=workers)
     labelled = rows.map_batches(Labeller, batch_size=64, compute=pool, num_cpus=1)
     labelled.write_parquet(str(target))

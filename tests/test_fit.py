@@ -13,10 +13,13 @@ from stance import Bundle, Predictor
 onnx = pytest.importorskip("onnx", reason="training needs the `train` extra")
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
+from safetensors.torch import load_file  # noqa: E402
+
 from stance.bundle import Head  # noqa: E402
 from stance.errors import DataError  # noqa: E402
+from training.base import load_base  # noqa: E402
 from training.batches import MISSING  # noqa: E402
-from training.config import HeadConfig, SpanConfig, TrainConfig, load_config  # noqa: E402
+from training.config import EncoderConfig, HeadConfig, SpanConfig, TrainConfig, load_config  # noqa: E402
 from training.corpus import Example, read_dataset  # noqa: E402
 from training.export import _calibrated  # noqa: E402
 from training.losses import BatchLoss, attacked, disagreement, imitation, watched  # noqa: E402
@@ -208,6 +211,36 @@ def test_a_student_of_fewer_layers_learns_its_teachers_answers(tiny_config, tiny
         for head, label in row.items()
     ]
     assert sum(same) / len(same) > 0.8
+
+
+def test_a_finished_run_is_a_base(stance, tiny_config, tiny_base, tmp_path):
+    run = tmp_path / "first"
+    options = ["distill=null", f"output={run}"]
+    train(load_config(tiny_config, options))
+    student = ["--set", f"base.name={run}", "--set", "export.quantization=none"]
+    student += ["--set", f"distill={{teacher: {run / 'bundle'}, layers: 1}}"]
+    outcome = stance("train", tiny_config, *student, "--output", tmp_path / "student")
+    assert outcome.status == 0, outcome.err
+    assert "fine-tuned" in (tmp_path / "student" / "bundle" / "README.md").read_text()
+    # The student's run is a base in its turn, of one layer.
+    (origin, _), (first, _), (second, _) = (
+        load_base(EncoderConfig(name=str(name), max_length=32))
+        for name in (tiny_base, run, tmp_path / "student")
+    )
+    assert (origin.weights, first.used) == (None, str(tiny_base))
+    best = load_file(run / "best.safetensors")
+    assert first.weights
+    for name, weight in first.encoder.state_dict().items():
+        assert torch.equal(weight, best[f"encoder.{name}"])
+    layers = [len(base.encoder.encoder.layer) for base in (origin, first, second)]
+    assert layers == [2, 2, 1]
+
+
+def test_a_run_that_never_finished_is_no_base(stance, tiny_config, tiny_base, tmp_path):
+    (tmp_path / "best.safetensors").touch()
+    outcome = stance("train", tiny_config, "--set", f"base.name={tmp_path}")
+    assert outcome.status == 1
+    assert "no finished run" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
-"""The pretrained encoder: from the hub, its cache or a folder, with an honest fallback."""
+"""The encoder to start from: of the hub, its cache, a folder or a finished run, with a fallback."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from safetensors.torch import load_file
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -17,15 +18,20 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from stance.errors import ConfigError
+from stance.bundle import Bundle, sha256
+from stance.errors import BundleError, ConfigError
 from training.config import EncoderConfig
+from training.distill import keep_layers
+from training.loop import BEST
 
 
 @dataclass(frozen=True, slots=True)
 class Base:
     """A loaded encoder. `requested` is the configuration's name, `used` what was really loaded.
 
-    `headless` says that the files hold no weights for the head that was asked for.
+    `headless` says that the files hold no weights for the head that was asked for; `weights` is the
+    sha256 of the fine-tuned weights where a finished run is the base, and then `used` is the base
+    that the run started from.
     """
 
     encoder: PreTrainedModel
@@ -33,6 +39,7 @@ class Base:
     requested: str
     used: str
     headless: bool
+    weights: str | None = None
 
 
 def load_base(
@@ -65,6 +72,8 @@ def load_base(
 
 
 def _load(name: str, config: EncoderConfig, kind: Any) -> Base:
+    if (Path(name) / BEST).is_file():
+        return _fine_tuned(Path(name), config, kind)
     if "/" in name and not Path(name).is_dir() and Path(name.split("/")[0]).is_dir():
         raise OSError(f"{name} is no folder")  # a mistyped path must not be asked of the hub
     # Its reports of unused heads and its own progress bars would bury the run's lines.
@@ -83,6 +92,23 @@ def _load(name: str, config: EncoderConfig, kind: Any) -> Base:
         raise ConfigError(f"base.max_length {config.max_length} is over {name!r}'s {positions}")
     headless = any("pooler" not in key for key in report["missing_keys"])
     return Base(encoder, _tokenizer(name, settings.vocab_size), config.name, name, headless)
+
+
+def _fine_tuned(run: Path, config: EncoderConfig, kind: Any) -> Base:
+    """A finished run's best weights, in the encoder that the run started from."""
+    try:
+        provenance = Bundle.load(run / "bundle").provenance
+    except BundleError as error:
+        raise ConfigError(f"base {str(run)!r} is no finished run: {error}") from None
+    origin = _load(provenance["base"]["used"], config, kind)
+    encoder = cast(PreTrainedModel, origin.encoder.base_model)
+    keep_layers(encoder, (provenance["config"]["distill"] or {}).get("layers"))
+    prefix = "encoder."
+    weights = load_file(run / BEST)
+    encoder.load_state_dict(
+        {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+    )
+    return replace(origin, requested=config.name, weights=sha256(run / BEST))
 
 
 def _tokenizer(name: str, vocabulary: int) -> PreTrainedTokenizerFast:

@@ -29,7 +29,8 @@ def render_card(
         + "; ".join(f"**{head.name}** ({', '.join(head.reported_labels)})" for head in heads)
         + ".",
         "",
-        f"- Base encoder asked for: `{base['requested']}`; really used: `{base['used']}`.",
+        f"- Base encoder asked for: `{base['requested']}`; really used: `{base['used']}`"
+        + (f", fine-tuned (weights {base['weights'][:12]})." if base.get("weights") else "."),
         *_taught(provenance.get("teacher")),
         f"- Graph: {_graph(gate)}, {model_bytes / 1e6:.1f} MB.",
         f"- Made with: {', '.join(f'{n} {v}' for n, v in provenance['versions'].items())}.",

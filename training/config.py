@@ -28,7 +28,10 @@ def spelled(value: Any) -> Any:
 class EncoderConfig(Section):
     """The pretrained encoder to start from."""
 
-    name: str = Field(description="model id on the Hugging Face hub, or a local folder")
+    name: str = Field(
+        description="model id on the Hugging Face hub, a local folder, or the folder of a finished "
+        "run, whose encoder then goes on learning"
+    )
     fallback: str | None = Field(
         None, description="local folder to go on from when `name` cannot be reached"
     )

@@ -33,6 +33,7 @@ from training.schema import Section
 
 CHECKPOINT = "checkpoint"
 LOG = "log.jsonl"
+BEST = "best.safetensors"  # the weights of the best epoch
 
 
 @dataclass(frozen=True, slots=True)

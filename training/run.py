@@ -105,6 +105,8 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
     size = config.train.batch_size
     parts = batches(data, size), batches(dev, 2 * size)
     inputs = {"base": base.used, **{f.path: f.sha256 for f in (*data.files, *dev.files)}}
+    if base.weights:
+        inputs["weights"] = base.weights
     teacher = None
     if config.distill:
         keep_layers(base.encoder, config.distill.layers)
@@ -200,7 +202,11 @@ def _check_heads(config: Config, data: Dataset, dev: Dataset) -> None:
 def _provenance(config: Config, run: Prepared, notes: str) -> dict[str, Any]:
     distill = config.distill
     return {
-        "base": {"requested": run.base.requested, "used": run.base.used},
+        "base": {
+            "requested": run.base.requested,
+            "used": run.base.used,
+            "weights": run.base.weights,
+        },
         "teacher": distill and {"path": distill.teacher, "sha256": run.teacher},
         "config": config.model_dump(mode="json"),
         "data": {

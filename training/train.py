@@ -25,12 +25,10 @@ from stance.spans import best_tokens
 from training.base import Base
 from training.batches import MISSING, Batch, Batches
 from training.config import Config
-from training.loop import LOG, Loop, Position, finite
+from training.loop import BEST, LOG, Loop, Position, finite
 from training.losses import BatchLoss, attacked, watched
 from training.metrics import score
 from training.model import SentenceClassifier, parameter_groups
-
-BEST = "best.safetensors"
 
 
 class Trainer:

@@ -8,10 +8,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
-from stance import BundleError, InputError, Predictor
+from stance import BundleError, InputError, Predictor, kernels
 from stance.bundle import sha256
 
 EXAMPLE = ROOT / "data" / "example.txt"
@@ -265,3 +266,29 @@ def test_a_reader_that_leaves_is_no_error():
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+
+
+def test_answers_are_the_same_where_fast_kernels_overflow(monkeypatch):
+    texts = ["Polisi membantah kabar itu.", "Menurut BPS, inflasi Oktober 2,8 persen."]
+    fast = [p.to_dict() for p in Predictor().predict(texts)]
+    monkeypatch.setattr("stance.kernels.products_overflow", lambda: True)
+    assert kernels.session_options().get_session_config_entry("session.x64quantprecision") == "1"
+    exact = [p.to_dict() for p in Predictor().predict(texts)]
+    # On a processor whose fast kernels do overflow, both are the exact ones.
+    assert exact == fast
+
+
+def test_overflow_is_found_by_a_product_that_cannot_be_mistaken(monkeypatch):
+    class Wrong:
+        def __init__(self, *arguments, **options):
+            pass
+
+        def run(self, outputs, feed):
+            inner = feed["b"].shape[0]
+            saturated = inner // 2 * np.iinfo(np.int16).max
+            return [np.full((1, feed["b"].shape[1]), saturated, np.int32)]
+
+    kernels.products_overflow.cache_clear()
+    monkeypatch.setattr(kernels.ort, "InferenceSession", Wrong)
+    assert kernels.products_overflow()
+    kernels.products_overflow.cache_clear()

@@ -22,6 +22,7 @@ from tokenizers import Encoding, Tokenizer
 
 from stance.bundle import MODEL, TOKENIZER, Bundle
 from stance.errors import BundleError, InputError
+from stance.kernels import session_options
 from stance.readers import Line
 from stance.results import Prediction, SentencePrediction
 from stance.sentences import split_sentences
@@ -233,15 +234,10 @@ class _Runtime:
     """What belongs to one process: the tokenizer, the session and its workers."""
 
     def __init__(self, bundle: Bundle, threads: int, providers: tuple[str, ...]) -> None:
-        options = ort.SessionOptions()
-        # The workers are the parallelism; more threads inside a session would fight with them.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
             self.tokenizer = Tokenizer.from_file(str(bundle.path / TOKENIZER))
             self.session = ort.InferenceSession(
-                str(bundle.path / MODEL), options, providers=list(providers)
+                str(bundle.path / MODEL), session_options(), providers=list(providers)
             )
         except Exception as error:  # both libraries raise bare or private types
             reason = str(error).splitlines()[0]

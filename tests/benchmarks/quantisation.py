@@ -35,6 +35,7 @@ from rich.table import Table
 from tokenizers import Tokenizer
 
 from stance.bundle import Bundle
+from stance.kernels import session_options
 from training.metrics import score
 from training.quantisation import Feed, quantize, quantize_embeddings, quiet
 from training.scheme import bundle_scheme
@@ -149,10 +150,7 @@ def _products(model: onnx.ModelProto, shape: str) -> list[onnx.NodeProto]:
 
 
 def _session(path: Path) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(path), session_options(), providers=["CPUExecutionProvider"])
 
 
 def main() -> None:

@@ -1,0 +1,50 @@
+"""Whether this processor's fast kernels for 8-bit products can be trusted."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+
+# A graph of one node, `MatMulInteger(a, b) -> c` of uint8 (1, 64) and int8 (64, 16), opset 17.
+_PRODUCT = base64.b64decode(
+    "CAg6XAoYCgFhCgFiEgFjIg1NYXRNdWxJbnRlZ2VyEgFwWhMKAWESDgoMCAISCAoCCAEKAghAWhMKAWIS"
+    "DgoMCAMSCAoCCEAKAggQYhMKAWMSDgoMCAYSCAoCCAEKAggQQgQKABAR"
+)
+_SHAPE = (64, 16)
+
+
+def session_options() -> ort.SessionOptions:
+    """One thread inside of a session, and the kernels that do not overflow."""
+    options = _quiet()
+    if products_overflow():
+        # Slower by a fifth there, and exact. https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+@cache
+def products_overflow() -> bool:
+    """Whether products of uint8 and int8 come out wrong here.
+
+    On x86 processors without VNNI the runtime's kernels add pairs of products in 16 bits, which
+    overflow: labels change. It has kernels that are exact everywhere, but half as fast where VNNI
+    is present, and does not choose by itself; so the largest product is asked for once, in a
+    millisecond.
+    """
+    session = ort.InferenceSession(_PRODUCT, _quiet(), providers=["CPUExecutionProvider"])
+    inner, _ = _SHAPE
+    largest = {"a": np.full((1, inner), 255, np.uint8), "b": np.full(_SHAPE, 127, np.int8)}
+    (product,) = session.run(None, largest)
+    return bool((product != inner * 255 * 127).any())
+
+
+def _quiet() -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    # The workers are the parallelism; more threads inside a session would fight with them.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options

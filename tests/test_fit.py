@@ -13,7 +13,7 @@ from stance import Bundle, Predictor
 onnx = pytest.importorskip("onnx", reason="training needs the `train` extra")
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
-from safetensors.torch import load_file  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from stance.bundle import Head  # noqa: E402
 from stance.errors import DataError  # noqa: E402
@@ -222,18 +222,26 @@ def test_a_finished_run_is_a_base(stance, tiny_config, tiny_base, tmp_path):
     outcome = stance("train", tiny_config, *student, "--output", tmp_path / "student")
     assert outcome.status == 0, outcome.err
     assert "fine-tuned" in (tmp_path / "student" / "bundle" / "README.md").read_text()
-    # The student's run is a base in its turn, of one layer.
-    (origin, _), (first, _), (second, _) = (
+    # The student's run is a base in its turn, of one layer, and so is what starts from it.
+    third = [*options[:1], f"output={tmp_path / 'third'}", f"base.name={tmp_path / 'student'}"]
+    train(load_config(tiny_config, [*third, "export.quantization=none"]))
+    (origin, _), (first, _), (second, _), (last, _) = (
         load_base(EncoderConfig(name=str(name), max_length=32))
-        for name in (tiny_base, run, tmp_path / "student")
+        for name in (tiny_base, run, tmp_path / "student", tmp_path / "third")
     )
     assert (origin.weights, first.used) == (None, str(tiny_base))
     best = load_file(run / "best.safetensors")
     assert first.weights
     for name, weight in first.encoder.state_dict().items():
         assert torch.equal(weight, best[f"encoder.{name}"])
-    layers = [len(base.encoder.encoder.layer) for base in (origin, first, second)]
-    assert layers == [2, 2, 1]
+    layers = [len(base.encoder.encoder.layer) for base in (origin, first, second, last)]
+    assert layers == [2, 2, 1, 1]
+    # A run that was begun anew in the folder has not got to its bundle.
+    save_file({**best, "heads.0.bias": best["heads.0.bias"] + 1}, run / "best.safetensors")
+    outcome = stance("train", tiny_config, *student, "--output", tmp_path / "late")
+    assert (outcome.status, "no finished run" in outcome.err) == (1, True)
+    outcome = stance("train", tiny_config, "--set", f"base.name={run}", "--output", run)
+    assert (outcome.status, "would delete its base" in outcome.err) == (1, True)
 
 
 def test_a_run_that_never_finished_is_no_base(stance, tiny_config, tiny_base, tmp_path):

@@ -22,7 +22,7 @@ from stance.bundle import Bundle, sha256
 from stance.errors import BundleError, ConfigError
 from training.config import EncoderConfig
 from training.distill import keep_layers
-from training.loop import BEST
+from training.loop import BEST, SEEDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,11 @@ class Base:
     used: str
     headless: bool
     weights: str | None = None
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What a run that starts here has to find again when it is resumed."""
+        return {"base": self.used, **({"weights": self.weights} if self.weights else {})}
 
 
 def load_base(
@@ -74,6 +79,8 @@ def load_base(
 def _load(name: str, config: EncoderConfig, kind: Any) -> Base:
     if (Path(name) / BEST).is_file():
         return _fine_tuned(Path(name), config, kind)
+    if (Path(name) / SEEDS).is_file():
+        raise ConfigError(f"base {name!r} has several runs: name one of its seed-N folders")
     if "/" in name and not Path(name).is_dir() and Path(name.split("/")[0]).is_dir():
         raise OSError(f"{name} is no folder")  # a mistyped path must not be asked of the hub
     # Its reports of unused heads and its own progress bars would bury the run's lines.
@@ -100,15 +107,31 @@ def _fine_tuned(run: Path, config: EncoderConfig, kind: Any) -> Base:
         provenance = Bundle.load(run / "bundle").provenance
     except BundleError as error:
         raise ConfigError(f"base {str(run)!r} is no finished run: {error}") from None
-    origin = _load(provenance["base"]["used"], config, kind)
+    digest = sha256(run / BEST)
+    if provenance.get("weights") != digest:
+        raise ConfigError(
+            f"base {str(run)!r} is no finished run: its weights are not its bundle's; "
+            "train it to the end with --resume"
+        )
+    used, layers = provenance["base"]["used"], provenance["base"]["layers"]
+    try:
+        origin = _load(used, config, kind)
+    except (OSError, ValueError) as error:
+        why = f"{used!r}, which cannot be loaded: {str(error).strip().splitlines()[0]}"
+        raise ConfigError(f"base {str(run)!r} started from {why}") from None
     encoder = cast(PreTrainedModel, origin.encoder.base_model)
-    keep_layers(encoder, (provenance["config"]["distill"] or {}).get("layers"))
+    if layers != encoder.config.num_hidden_layers:
+        keep_layers(encoder, layers)
     prefix = "encoder."
     weights = load_file(run / BEST)
-    encoder.load_state_dict(
-        {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
-    )
-    return replace(origin, requested=config.name, weights=sha256(run / BEST))
+    own = {name.removeprefix(prefix): w for name, w in weights.items() if name.startswith(prefix)}
+    try:
+        encoder.load_state_dict(own)
+    except RuntimeError:
+        raise ConfigError(
+            f"base {str(run)!r} started from {used!r}, where another encoder is now"
+        ) from None
+    return replace(origin, requested=config.name, weights=digest)
 
 
 def _tokenizer(name: str, vocabulary: int) -> PreTrainedTokenizerFast:

@@ -36,7 +36,7 @@ class InapplicableError(ConfigError):
 
 
 Answer = Mapping[str, np.ndarray]  # name of the task -> label codes, shape (texts,)
-Labeller = Callable[[Sequence[str]], Answer]  # it pickles: `stance bench` sends it to a process
+Labeller = Callable[[Sequence[str]], Answer]  # it pickles
 
 
 def majority_class(scheme: Scheme, train: Sequence[Example]) -> Labeller:
@@ -115,13 +115,12 @@ def static_embeddings(scheme: Scheme, train: Sequence[Example]) -> Labeller:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     size = tokenizer.get_vocab_size()
-    around = tokenizer.encode("").ids  # what the encoder expects before and after a text
-    alone = [[around[0], token, *around[1:]] for token in range(size)]
-    vectors = PCA(min(_STATIC_WIDTH, encoder.width), random_state=0).fit_transform(
-        encoder.means(alone)
-    )
-    texts = [example.text for example in train]
-    ids = [one for row in tokenizer.encode_batch(texts) for one in row.ids]
+    around = tokenizer.encode("").ids  # [CLS] and [SEP], or what the encoder has in their place
+    alone = [[*around[:1], token, *around[1:]] for token in range(size)]
+    width = min(_STATIC_WIDTH, encoder.width, size)
+    vectors = PCA(width, random_state=0).fit_transform(encoder.means(alone))
+    rows = tokenizer.encode_batch([one.text for one in train], add_special_tokens=False)
+    ids = [one for row in rows for one in row.ids]
     share = np.bincount(ids, minlength=size) / len(ids)
     weights = _COMMON / (_COMMON + share)
     model = StaticModel((vectors * weights[:, None]).astype(np.float32), tokenizer)
@@ -195,7 +194,7 @@ class FrozenEncoder:
 
     @property
     def width(self) -> int:
-        """Of its vectors."""
+        """How many numbers a vector has."""
         width: int = self.encoder.config.hidden_size
         return width
 

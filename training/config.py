@@ -241,7 +241,7 @@ class ExportConfig(Section):
     baselines: tuple[str, ...] = Field(
         ("majority", "cue", "tf-idf"),
         description="beginnings of the names of the baselines whose scores the card shows too; "
-        "`frozen` reads the training rows with the base, which takes minutes",
+        "`frozen` and `static` read the training rows or all words with the base, for minutes",
     )
 
 
@@ -295,6 +295,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Config:
+        if Path(self.base.name) == Path(self.output):
+            raise ValueError(
+                f"base.name and output are both {self.output!r}: the run would delete its base; "
+                "give it another output"
+            )
         if both := sorted(set(self.heads) & set(self.spans)):
             raise ValueError(f"{both[0]!r} is both a head and a span; rename one")
         known = ["mean", *self.heads, *self.spans]

@@ -34,6 +34,7 @@ from training.schema import Section
 CHECKPOINT = "checkpoint"
 LOG = "log.jsonl"
 BEST = "best.safetensors"  # the weights of the best epoch
+SEEDS = "seeds.json"  # of a folder of several runs
 
 
 @dataclass(frozen=True, slots=True)

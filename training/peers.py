@@ -12,7 +12,6 @@ from typing import Any
 
 from stance.bundle import Bundle
 from stance.errors import ConfigError
-from training.baselines import tfidf_logistic
 from training.bench import Label, Load
 from training.scheme import Scheme, bundle_scheme
 
@@ -33,8 +32,8 @@ def peers(bundle: Path) -> dict[str, Load]:
     scheme = bundle_scheme(loaded)
     if scheme.base is None:
         raise ConfigError(f"{bundle} does not name its base encoder, which the peers need")
-    base, config = scheme.base.name, loaded.provenance["config"]
-    layers = (config.get("distill") or {}).get("layers")
+    recorded = loaded.provenance["base"]
+    base, layers = recorded["used"], recorded.get("layers")
     return {
         "pipeline, same encoder": partial(_pipeline, base, layers, False, 1),
         "the same, batch 16": partial(_pipeline, base, layers, False, 16),
@@ -70,4 +69,6 @@ def _pipeline(base: str, layers: int | None, large: bool, batch: int, threads: i
 
 
 def _tfidf(scheme: Scheme, threads: int) -> Label:
+    from training.baselines import tfidf_logistic  # here, so that its imports are on the clock
+
     return tfidf_logistic(scheme, scheme.read(["data/train"]).examples[:_TRAINING_ROWS])

@@ -97,7 +97,7 @@ def pretrain(config: PretrainConfig, resume: bool = False, allow_fallback: bool 
         f"{base.used}: {base.encoder.num_parameters() / 1e6:.1f} M parameters; "
         f"{text.tokens:,} tokens to train on, {held.tokens:,} held out"
     )
-    inputs = {"base": base.used, **{file.path: file.sha256 for file in files}}
+    inputs = {**base.inputs, **{file.path: file.sha256 for file in files}}
     run = Pretraining(config, base, text, held, inputs, console)
     run.run(resume)
     folder = Path(config.output) / "base"
@@ -256,7 +256,8 @@ class Pretraining:
             "# A pretrained base",
             "",
             f"Masked language modelling of whole words, continued from `{base.used}` (asked for: "
-            f"`{base.requested}`), whose licence still binds. 16-bit floats.",
+            f"`{base.requested}`{', fine-tuned' if base.weights else ''}), whose licence still "
+            "binds. 16-bit floats.",
             "",
             f"- {'The head started from nothing. ' if base.headless else ''}"
             f"{self._text.tokens:,} tokens of text, {self._held.tokens:,} more held out; "

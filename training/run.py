@@ -24,7 +24,7 @@ from training.corpus import Dataset, read_dataset
 from training.distill import keep_layers, teacher_logits
 from training.evaluate import beside, known_baselines
 from training.export import export_bundle
-from training.loop import CHECKPOINT, run_console
+from training.loop import BEST, CHECKPOINT, SEEDS, run_console
 from training.provenance import commit, versions
 from training.train import Trainer, best_scores, chosen
 
@@ -104,9 +104,7 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
 
     size = config.train.batch_size
     parts = batches(data, size), batches(dev, 2 * size)
-    inputs = {"base": base.used, **{f.path: f.sha256 for f in (*data.files, *dev.files)}}
-    if base.weights:
-        inputs["weights"] = base.weights
+    inputs = {**base.inputs, **{f.path: f.sha256 for f in (*data.files, *dev.files)}}
     teacher = None
     if config.distill:
         keep_layers(base.encoder, config.distill.layers)
@@ -149,7 +147,7 @@ def train_seeds(
     if state.is_main_process:
         with replacing(folder / "bundle") as fresh:
             shutil.copytree(folder / f"seed-{best}" / "bundle", fresh, dirs_exist_ok=True)
-        with opened(folder / "seeds.json") as stream:
+        with opened(folder / SEEDS) as stream:
             json.dump({"best": best, "dev_f1": scores}, stream, indent=2)
         _print_seeds(scores, best)
     state.wait_for_everyone()
@@ -163,9 +161,13 @@ def _finished(config: Config) -> bool:
         return False
     made = bundle.provenance
     files = [file for part in made.get("data", {}).values() for file in part]
+    read = {Path(file["path"]): file["sha256"] for file in files}
+    if weights := made["base"].get("weights"):
+        read[Path(config.base.name) / BEST] = weights
+    if config.distill:
+        read[Path(config.distill.teacher) / MODEL] = (made.get("teacher") or {}).get("sha256")
     return made.get("config") == config.model_dump(mode="json") and all(
-        Path(file["path"]).is_file() and sha256(Path(file["path"])) == file["sha256"]
-        for file in files
+        path.is_file() and sha256(path) == digest for path, digest in read.items()
     )
 
 
@@ -206,7 +208,9 @@ def _provenance(config: Config, run: Prepared, notes: str) -> dict[str, Any]:
             "requested": run.base.requested,
             "used": run.base.used,
             "weights": run.base.weights,
+            "layers": run.base.encoder.config.num_hidden_layers,
         },
+        "weights": sha256(Path(config.output) / BEST),
         "teacher": distill and {"path": distill.teacher, "sha256": run.teacher},
         "config": config.model_dump(mode="json"),
         "data": {

@@ -94,7 +94,9 @@ def bundle_scheme(bundle: Bundle) -> Scheme:
         section = (config.get(part) or {}).get(name) or {}
         return {key: section[key] for key in keys if key in section}
 
-    used = (bundle.provenance.get("base") or {}).get("used")
+    recorded_base = bundle.provenance.get("base") or {}
+    from_a_run = recorded_base.get("weights") is not None
+    base = recorded_base.get("requested" if from_a_run else "used")
     pooling = (config.get("base") or {}).get("pooling", "mean")
     return Scheme(
         heads={
@@ -107,7 +109,7 @@ def bundle_scheme(bundle: Bundle) -> Scheme:
         },
         spans={name: SpanConfig(**recorded("spans", name, "column")) for name in bundle.spans},
         table=_table(config.get("data") or {}),
-        base=used and BaseConfig(name=used, max_length=bundle.max_length, pooling=pooling),
+        base=base and BaseConfig(name=base, max_length=bundle.max_length, pooling=pooling),
     )
 
 

@@ -27,8 +27,8 @@ def attach(standoff: Path, articles: Sequence[Path]) -> Iterator[dict[str, str |
     Args:
         standoff: JSONL (or `.jsonl.gz`) with `doc`, `part` (the article's field), `start`, `end`,
             `sha256` (of the sentence), the three labels, null where readers did not agree, and
-            `cue` and `source` as offsets into the sentence, null where there is none, or where
-            certainty or attribution are null, nothing is known.
+            `cue` and `source` as offsets into the sentence. A null span says that there is none,
+            or nothing where the certainty (of `cue`) or attribution (of `source`) is null too.
         articles: JSONL (or `.jsonl.gz`) with `id` and the fields that `part` names.
 
     Raises:
@@ -77,11 +77,11 @@ def _row(row: Mapping[str, Any], article: Mapping[str, Any]) -> dict[str, str | 
         raise DataError(
             f"article {row['doc']}: its {row['part']} is not the text that was labelled"
         )
-    spans = {
+    spans: dict[str, str | None] = {}
+    for name, label in _LABEL_OF.items():
         # Where readers did not agree on the label, nobody said that it has no words.
-        name: text[slice(*row[name])] if row[name] else None if row[label] is None else ""
-        for name, label in _LABEL_OF.items()
-    }
+        absent = None if row[label] is None else ""
+        spans[name] = text[slice(*row[name])] if row[name] else absent
     identifier = f"{row['doc']}:{row['part']}:{row['start']}"
     return {"id": identifier, "text": text, **{name: row[name] for name in LABELS}, **spans}
 

@@ -45,7 +45,7 @@ def peak(integers: bool) -> float:
     rows, inner, columns = LARGE
     kind = TensorProto.UINT8 if integers else TensorProto.FLOAT
     dtype, weight_type = (np.uint8, np.int8) if integers else (np.float32, np.float32)
-    weights = np.random.default_rng(0).integers(-64, 64, (inner, columns)).astype(weight_type)
+    weights = np.random.default_rng(0).integers(-127, 128, (inner, columns)).astype(weight_type)
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger" if integers else "MatMul", ["a", "b"], ["c"])],
         "product",

@@ -159,6 +159,8 @@ def test_a_file_over_its_cap(copy, monkeypatch, name, constant):
         lambda m: m["heads"][0]["labels"].append("extra"),
         lambda m: m["heads"][0].update(name="other"),
         lambda m: m["heads"][0].update(temperature=0),
+        lambda m: m["heads"][0].update(biases=[0.5]),
+        lambda m: m["heads"][0].update(biases=[float("nan")] * len(m["heads"][0]["labels"])),
         lambda m: m.update(spans=["nothing"]),
         lambda m: m.update(max_length="long"),
         lambda m: m.update(files=[]),
@@ -169,6 +171,16 @@ def test_a_manifest_that_does_not_fit(copy, change):
     rewrite(copy, change)
     with pytest.raises(BundleError):
         Predictor(copy)
+
+
+def test_a_manifest_of_the_first_format_has_no_biases(copy):
+    def age(manifest):
+        manifest["format"] = 1
+        for head in manifest["heads"]:
+            head.pop("biases")
+
+    rewrite(copy, age)
+    assert all(head.biases == () for head in Predictor(copy).bundle.heads)
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"null", b"\xff\xfe", b"", b"[" * 100_000])

@@ -51,8 +51,8 @@ def render_card(
         "",
         "## Scores on the dev rows",
         "",
-        "From the shipped graph. The best epoch was chosen on the same rows, so they flatter a "
-        "little.",
+        "From the shipped graph. The best epoch was chosen and the calibration fitted on the same "
+        "rows, so they flatter.",
     ]
     if baselines:
         lines += [
@@ -70,7 +70,7 @@ def render_card(
         lines += [
             "",
             f"### {head.name}: macro-F1 {result.macro_f1:.3f}, accuracy {result.accuracy:.3f} "
-            f"({result.rows:,} rows, temperature {head.temperature})",
+            f"({result.rows:,} rows, temperature {head.temperature}{_biases(head)})",
             "",
             "| class | precision | recall | F1 | rows |",
             "|---|---|---|---|---|",
@@ -98,6 +98,11 @@ def _taught(teacher: Mapping[str, str] | None) -> list[str]:
     if not teacher:
         return []
     return [f"- Taught by the bundle `{teacher['path']}` (graph {teacher['sha256'][:12]})."]
+
+
+def _biases(head: Head) -> str:
+    pairs = zip(head.labels, head.biases, strict=True) if head.biases else ()
+    return ", biases " + " ".join(f"{label} {bias:+.2f}" for label, bias in pairs) if pairs else ""
 
 
 def _row(name: str, results: Sequence[HeadScore | None]) -> str:

@@ -39,7 +39,7 @@ def keep_layers(encoder: PreTrainedModel, layers: int | None) -> None:
 
 
 def teacher_logits(config: Config, data: Dataset, console: Console) -> dict[str, Tensor]:
-    """The teacher's scores of every training row, (rows, labels) per head, at its temperature.
+    """The teacher's scores of every training row, (rows, labels) per head, calibrated.
 
     Raises:
         BundleError: the teacher is not there, or damaged.
@@ -57,4 +57,4 @@ def teacher_logits(config: Config, data: Dataset, console: Console) -> dict[str,
     texts = [example.text for example in data.examples]
     console.print(f"asking {config.distill.teacher} about {len(texts):,} rows")
     logits = teacher.logits(texts)
-    return {name: torch.from_numpy(logits[name]) / known[name].temperature for name in config.heads}
+    return {name: torch.from_numpy(known[name].calibrated(logits[name])) for name in config.heads}

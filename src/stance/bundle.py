@@ -23,7 +23,8 @@ from stance.errors import BundleError
 from stance.protobuf import has_external_data
 from stance.results import UNCERTAIN, HeadPrediction
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)  # the first had no biases
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -38,14 +39,17 @@ class Head:
     """One classification task: `labels` in the order of the graph's output of the same name.
 
     `merge` maps a fine label to the one that is reported in its place; probabilities are added.
-    `temperature` divides the logits before the softmax (Guo et al. 2017). `thresholds` holds, for
-    reported labels, the probability below which a predictor that may abstain does so.
+    Before the softmax, `temperature` divides the logits (Guo et al. 2017), and `biases`, one per
+    label or none, are added to them (bias-corrected temperature scaling, Alexandari et al. 2020).
+    `thresholds` holds, for reported labels, the probability below which a predictor that may
+    abstain does so.
     """
 
     name: str
     labels: tuple[str, ...]
     merge: Mapping[str, str] = field(default_factory=dict)
     temperature: float = 1.0
+    biases: tuple[float, ...] = ()
     thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def reported(self, label: str) -> str:
@@ -57,10 +61,19 @@ class Head:
         """The labels left after merging, in order of first appearance."""
         return tuple(dict.fromkeys(self.reported(label) for label in self.labels))
 
+    def calibrated(self, logits: np.ndarray) -> np.ndarray:
+        """Logits of any number of texts, shape (texts, labels), as they go into the softmax."""
+        scaled: np.ndarray = logits / self.temperature
+        return scaled + np.array(self.biases, logits.dtype) if self.biases else scaled
+
     def read_out(self, logits: np.ndarray, abstain: bool = False) -> HeadPrediction:
         """Logits of one text, shape (labels,), to calibrated probabilities and a label."""
         # Plain floats: for a handful of labels, numpy's calls cost more than the arithmetic.
-        scaled = [logit / self.temperature for logit in logits.tolist()]
+        biases = self.biases or [0.0] * len(self.labels)
+        scaled = [
+            logit / self.temperature + bias
+            for logit, bias in zip(logits.tolist(), biases, strict=True)
+        ]
         top = max(scaled)
         exponentials = [math.exp(logit - top) for logit in scaled]
         total = sum(exponentials)
@@ -116,7 +129,7 @@ class Bundle:
             content = json.loads(manifest.read_text(encoding="utf-8"))
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{manifest} is not valid JSON ({error}); restore it") from None
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in _READABLE:
             raise BundleError(f"{manifest} is not a bundle of format {FORMAT}; update stance")
         try:
             bundle = cls(
@@ -127,6 +140,7 @@ class Bundle:
                         labels=tuple(h["labels"]),
                         merge=dict(h["merge"]),
                         temperature=float(h["temperature"]),
+                        biases=tuple(float(bias) for bias in h.get("biases", ())),
                         thresholds=dict(h["thresholds"]),
                     )
                     for h in content["heads"]
@@ -146,7 +160,12 @@ class Bundle:
         manifest = self.path / MANIFEST
         if not self.heads or not all(head.labels for head in self.heads):
             raise BundleError(f"{manifest} lists no head or no labels")
-        if any(head.temperature <= 0 for head in self.heads) or self.max_length < 4:
+        scales = all(head.temperature > 0 for head in self.heads)
+        biases = all(
+            len(head.biases) in (0, len(head.labels)) and all(map(math.isfinite, head.biases))
+            for head in self.heads
+        )
+        if not scales or not biases or self.max_length < 4:
             raise BundleError(f"{manifest} has an impossible value")
         for name in (MODEL, TOKENIZER):
             if name not in self.files:

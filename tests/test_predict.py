@@ -44,6 +44,12 @@ def test_the_shipped_bundle_gets_clear_cases_right(predictor, text, head, label)
     assert predictor.predict_one(text).labels[head] == label
 
 
+def test_the_fast_bundle_gets_clear_cases_right():
+    told = Predictor(ROOT / "artifacts" / "fast").predict([text for text, _, _ in CLEAR_CASES])
+    right = [p.labels[h] == label for p, (_, h, label) in zip(told, CLEAR_CASES, strict=True)]
+    assert sum(right) >= len(right) - 1
+
+
 def test_the_readmes_command_on_the_shipped_article(stance):
     outcome = stance("predict", EXAMPLE)
     assert outcome.status == 0, outcome.err

@@ -79,8 +79,8 @@ def test_weights_and_embeddings_are_int8_and_heads_are_not(graphs):
     model = onnx.load(small)
     tables = [tensor for tensor in model.graph.initializer if len(tensor.dims) == 2]
     floats = {t.name for t in tables if t.data_type == onnx.TensorProto.FLOAT}
-    assert sum(t.data_type == onnx.TensorProto.INT8 for t in tables) == 1
-    assert sum(t.data_type == onnx.TensorProto.UINT8 for t in tables) == 2 * 6
+    # Signed, for which there are the fastest kernels: the embeddings, and six products a layer.
+    assert sum(t.data_type == onnx.TensorProto.INT8 for t in tables) == 1 + 2 * 6
     assert any("heads" in name for name in floats)
     assert not any("word_embeddings.weight" in name for name in floats if "scale" not in name)
 

@@ -115,7 +115,8 @@ def test_fallback_is_announced_and_recorded(stance, tiny_config, tiny_base, tmp_
     assert outcome.status == 0, outcome.err
     assert sum("cannot be reached" in line for line in outcome.err.splitlines()) == 1
     base = Bundle.load(tmp_path / "run" / "bundle").provenance["base"]
-    assert (base["requested"], base["used"]) == ("nobody/no-such-encoder", str(tiny_base))
+    found = {"requested": "nobody/no-such-encoder", "used": str(tiny_base)}
+    assert base == {**found, "weights": None, "layers": 2}
     refused = stance("train", tiny_config, *wanted, "--no-fallback")
     assert refused.status == 1
     assert "--no-fallback" in refused.err

@@ -9,9 +9,9 @@ and labels change. So before quantising
 - each token is divided by its largest value, and its product multiplied by it: a scale per token,
   through kernels that know but one per tensor.
 
-Both are exact in float32. Weights get a scale and a zero point per output channel, embeddings a
-scale per token. Weights are signed, for which there are the fastest kernels; where these overflow,
-`stance.kernels` has the runtime take others.
+Both are exact in float32. Weights get a scale per output channel, embeddings a scale per token.
+Weights are signed, for which there are the fastest kernels; where these overflow, `stance.kernels`
+has the runtime take others.
 """
 
 from __future__ import annotations

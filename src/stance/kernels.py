@@ -20,7 +20,7 @@ def session_options() -> ort.SessionOptions:
     """One thread inside of a session, and the kernels that do not overflow."""
     options = _quiet()
     if products_overflow():
-        # Slower by a fifth there, and exact. https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+        # Unsigned weights, for which the kernels are exact.
         options.add_session_config_entry("session.x64quantprecision", "1")
     return options
 
@@ -30,9 +30,8 @@ def products_overflow() -> bool:
     """Whether products of uint8 and int8 come out wrong here.
 
     On x86 processors without VNNI the runtime's kernels add pairs of products in 16 bits, which
-    overflow: labels change. It has kernels that are exact everywhere, but half as fast where VNNI
-    is present, and does not choose by itself; so the largest product is asked for once, in a
-    millisecond.
+    overflow: labels change. It has kernels that are exact everywhere, but slower where VNNI is
+    present, and does not choose by itself; so the largest product is asked for once.
     """
     session = ort.InferenceSession(_PRODUCT, _quiet(), providers=["CPUExecutionProvider"])
     largest = {"a": np.full(_LEFT, 255, np.uint8), "b": np.full(_RIGHT, 127, np.int8)}

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,13 +14,13 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from scipy.optimize import minimize
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from stance.bundle import CARD, MODEL, TOKENIZER, Bundle, Head, replacing, write_manifest
 from stance.errors import StanceError
 from stance.predictor import Predictor
+from training.calibration import calibrated, labelled
 from training.card import render_card
 from training.config import Config
 from training.corpus import Example
@@ -34,7 +33,6 @@ from training.span_scores import score_spans
 OPSET = 17  # the newest whose exported graph quantises without rewriting
 MAX_TORCH_DIFFERENCE = 1e-3  # of a logit; rounding alone gives a hundredth of it
 _FEEDS = 300  # training texts on which ranges are seen
-_BIAS_DEVIATION = 0.7  # of the prior on biases; by ten-fold cross-validation on 364 real rows
 _TORCH_FEEDS = 32  # of them, on which the graph is compared with torch
 
 
@@ -78,6 +76,7 @@ def export_bundle(
     """
     heads = tuple(settings.head(name) for name, settings in config.heads.items())
     spans, longest = tuple(config.spans), config.base.max_length
+    precision = config.export.target_precision
     typical = Random(0).sample(train, min(len(train), _FEEDS))
     feeds = [_feed(tokenizer, example.text, longest) for example in typical]
     with replacing(target) as folder:
@@ -92,17 +91,16 @@ def export_bundle(
             quantize(folder / "float32.onnx", folder / MODEL, feeds)
             write_manifest(folder, heads, spans, longest, {}, {})
             quantised = _dev_logits(folder, dev)
-            gate = _compare(heads, dev, exact, quantised, config, difference)
+            # As users would see both: with the calibration that float32 asks for.
+            fitted = tuple(calibrated(head, exact[head.name], dev, precision) for head in heads)
+            gate = _compare(fitted, dev, exact, quantised, config, difference)
             if gate.passed:
                 logits = quantised
             else:
                 shutil.copy(folder / "float32.onnx", folder / MODEL)
             (folder / "float32.onnx").unlink()
             write_manifest(folder, heads, spans, longest, {}, {})
-        heads = tuple(
-            _calibrated(head, logits[head.name], dev, config.export.target_precision)
-            for head in heads
-        )
+        heads = tuple(calibrated(head, logits[head.name], dev, precision) for head in heads)
         scores = {head.name: _score(head, logits[head.name], dev) for head in heads}
         told = Predictor(folder).predict([example.text for example in dev])
         span_scores = score_spans(dev, told, spans)
@@ -159,12 +157,8 @@ def _dev_logits(folder: Path, dev: Sequence[Example]) -> dict[str, np.ndarray]:
     return Predictor(folder).logits(example.text for example in dev)
 
 
-def _labelled(head: Head, dev: Sequence[Example]) -> list[int]:
-    return [row for row, example in enumerate(dev) if head.name in example.labels]
-
-
 def _score(head: Head, logits: np.ndarray, dev: Sequence[Example]) -> HeadScore:
-    rows = _labelled(head, dev)
+    rows = labelled(head, dev)
     gold = [head.reported(dev[row].labels[head.name]) for row in rows]
     return score(gold, [head.read_out(logits[row]).label for row in rows])
 
@@ -233,60 +227,3 @@ def _compare(
         difference,
         {"macro_f1_loss": limit},
     )
-
-
-def _calibrated(head: Head, logits: np.ndarray, dev: Sequence[Example], precision: float) -> Head:
-    """The head with temperature and biases and, with these, a threshold per reported label.
-
-    A threshold is the lowest confidence at and above which the label's precision on `dev` reaches
-    `precision`; where no confidence reaches it, the one of the highest precision.
-    """
-    temperature, biases = _scaling(head, logits, dev)
-    head = replace(head, temperature=temperature, biases=biases)
-    answers: dict[str, list[tuple[float, bool]]] = {label: [] for label in head.reported_labels}
-    for row in _labelled(head, dev):
-        answer = head.read_out(logits[row])
-        right = answer.label == head.reported(dev[row].labels[head.name])
-        answers[answer.label].append((answer.confidence, right))
-    thresholds = {}
-    for label, given in answers.items():
-        given.sort(reverse=True)
-        hits = np.cumsum([right for _, right in given])
-        reached = hits / np.arange(1, len(given) + 1)
-        # Of equal confidences, all or none: only the last one's place can be the threshold.
-        confidences = np.array([confidence for confidence, _ in given])
-        reached[:-1][confidences[:-1] == confidences[1:]] = -1.0
-        good = np.flatnonzero(reached >= min(precision, reached.max(initial=0.0)))
-        # Rounded down, lest it lie above the confidence that it came from.
-        thresholds[label] = math.floor(confidences[good[-1]] * 1e4) / 1e4 if len(good) else 0.0
-    return replace(head, thresholds=thresholds)
-
-
-def _scaling(
-    head: Head, logits: np.ndarray, dev: Sequence[Example]
-) -> tuple[float, tuple[float, ...]]:
-    """Temperature and a bias per label that make the labels of `dev` most likely.
-
-    Bias-corrected temperature scaling (Alexandari et al. 2020, "Maximum Likelihood with
-    Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation"). What training makes of
-    class weights, and of data that was picked for rare classes, is taken back where `dev` shows
-    it: a prior holds the biases near 0, and at it for labels that `dev` lacks.
-    """
-    rows = _labelled(head, dev)
-    scores = logits[rows].astype(np.float64)
-    gold = np.array([head.labels.index(dev[row].labels[head.name]) for row in rows])
-    present = np.isin(np.arange(len(head.labels)), gold)
-
-    def loss(values: np.ndarray) -> float:
-        biases = np.where(present, values[1:], 0.0)
-        scaled = scores / np.exp(values[0]) + biases
-        scaled -= scaled.max(axis=1, keepdims=True)
-        log_partition = np.log(np.exp(scaled).sum(axis=1))
-        prior = np.square(biases / _BIAS_DEVIATION).sum() / 2
-        return float((log_partition - scaled[np.arange(len(gold)), gold]).sum() + prior)
-
-    start = np.zeros(1 + len(head.labels))
-    bounds = [(np.log(0.25), np.log(4.0)), *[(None, None)] * len(head.labels)]
-    found = minimize(loss, start, bounds=bounds).x
-    biases = tuple(round(float(bias), 4) for bias in np.where(present, found[1:], 0.0))
-    return round(float(np.exp(found[0])), 4), biases

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from stance import BundleError, Predictor
-from stance.bundle import sha256
+from stance.bundle import manifest_digest, sha256
 from stance.protobuf import has_external_data
 
 EXAMPLE = ROOT / "data" / "example.txt"
@@ -25,6 +25,7 @@ def rewrite(bundle: Path, change) -> None:
     """Change the manifest as an attacker, or a mistaken hand, would."""
     manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
     change(manifest)
+    manifest["sha256"] = manifest_digest(manifest)
     (bundle / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
@@ -51,6 +52,18 @@ def test_a_flipped_bit(copy, name, place):
     content[round(place * (len(content) - 1))] ^= 1
     (copy / name).write_bytes(content)
     with pytest.raises(BundleError, match="was altered"):
+        Predictor(copy)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("denied", "denies"), ('"max_length": ', '"max_length": 1')]
+)
+def test_an_edited_manifest(copy, before, after):
+    manifest = copy / "bundle.json"
+    text = manifest.read_text(encoding="utf-8")
+    assert before in text
+    manifest.write_text(text.replace(before, after), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"bundle\.json was altered"):
         Predictor(copy)
 
 

@@ -19,7 +19,7 @@ from stance.cli.data import data
 from stance.errors import StanceError
 from training.agreement import agreement
 from training.check import SCHEME, check
-from training.label_studio import export_tasks, import_tasks, labeling_config
+from training.label_studio import disputed, export_tasks, import_tasks, labeling_config
 from training.near_duplicates import near_duplicates, shared_runs
 
 LONG = (
@@ -291,6 +291,25 @@ def test_the_last_annotation_that_was_not_cancelled_counts():
     revised["created_at"], first["created_at"] = "2025-03-02T08:00:00Z", "2025-03-01T08:00:00Z"
     task["annotations"] = [revised, first, {"was_cancelled": True, "result": []}]
     assert import_tasks([task])[0]["certainty"] == "alleged"
+    agreed = {**task, "id": 8, "annotations": [first, {**first, "id": 5}]}
+    assert disputed([agreed, {**task, "id": 9}]) == ["9"]
+
+
+def test_annotations_that_differ_are_told(stance, tmp_path):
+    (task,) = export_tasks([denial()])
+    (other,) = export_tasks([denial(certainty="alleged")])[0]["annotations"]
+    task["annotations"].append(other)
+    (tmp_path / "export.json").write_text(json.dumps([task]))
+    outcome = stance("data", "import", tmp_path / "export.json", "-o", tmp_path / "rows.jsonl")
+    assert outcome.status == 0
+    assert "in 1 of them annotations differ" in outcome.err
+
+
+def test_a_task_without_text_is_refused():
+    (task,) = export_tasks([denial()])
+    task["data"] = {"teks": task["data"]["text"]}
+    with pytest.raises(DataError, match="has no text"):
+        import_tasks([task])
 
 
 def _task(change) -> dict:

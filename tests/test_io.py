@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from stance import InputError, Predictor
+from stance.bundle import manifest_digest
 from stance.html import render_article
 from stance.readers import Line, read
 from stance.results import HeadPrediction, SentencePrediction, Span
@@ -283,11 +284,18 @@ class TestWriting:
         (record,) = csv.DictReader(io.StringIO(outcome.out))
         assert (record["file"], record["row"], record["certainty"]) == ("-", "0", "denied")
 
+    def test_an_ending_that_is_no_format(self, stance, tmp_path):
+        outcome = stance("predict", "-", "-o", tmp_path / "out.json", stdin=b"Polisi membantah.")
+        assert outcome.status == 2
+        assert "out.json: end it in .jsonl, .csv" in outcome.err
+        assert not (tmp_path / "out.json").exists()
+
     def test_abstaining(self, stance, tmp_path):
         shipped = Predictor(threads=1).bundle.path
         manifest = json.loads((shipped / "bundle.json").read_text(encoding="utf-8"))
         for head in manifest["heads"]:
             head["thresholds"] = dict.fromkeys(head["labels"], 1.0)
+        manifest["sha256"] = manifest_digest(manifest)
         (tmp_path / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
         for name in manifest["files"]:
             (tmp_path / name).symlink_to(shipped / name)

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from stance import BundleError, InputError, Predictor, kernels
-from stance.bundle import sha256
+from stance.bundle import manifest_digest, sha256
 
 EXAMPLE = ROOT / "data" / "example.txt"
 
@@ -179,6 +179,13 @@ def test_shared_by_threads_and_pickled(predictor):
     assert pickle.loads(pickle.dumps(predictor)).predict(texts) == wanted
 
 
+@pytest.mark.parametrize("text", [None, 5, b"Halo."])
+def test_what_is_no_text_is_told_so(predictor, text):
+    for ask in (predictor.predict_one, predictor.analyze, lambda text: predictor.predict([text])):
+        with pytest.raises(TypeError, match="is a str, not"):
+            ask(text)
+
+
 def test_a_pickled_predictor_finds_its_bundle_and_no_other(tiny_bundle, tmp_path, monkeypatch):
     shutil.copytree(tiny_bundle, tmp_path / "bundle")
     monkeypatch.chdir(tmp_path)
@@ -189,6 +196,7 @@ def test_a_pickled_predictor_finds_its_bundle_and_no_other(tiny_bundle, tmp_path
     with (tmp_path / "bundle" / "README.md").open("a") as card:
         card.write("x")
     manifest["files"]["README.md"] = sha256(tmp_path / "bundle" / "README.md")
+    manifest["sha256"] = manifest_digest(manifest)
     (tmp_path / "bundle" / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match="not the bundle that was pickled"):
         pickle.loads(pickled)

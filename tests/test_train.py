@@ -17,13 +17,14 @@ import yaml
 from conftest import HEADS, ROOT, ROWS, write_config
 
 from stance import Bundle, DataError, Predictor
+from stance.errors import Interrupted
 
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
 from training.base import load_base  # noqa: E402
 from training.config import BaseConfig, Config, load_config  # noqa: E402
 from training.corpus import read_dataset  # noqa: E402
-from training.run import train  # noqa: E402
+from training.run import prepare, train  # noqa: E402
 from training.schema import describe  # noqa: E402
 
 
@@ -88,6 +89,17 @@ def test_a_stopped_run_resumes_and_ends_in_the_same_model(tiny_base, tmp_path):
     after = Predictor(tmp_path / "run" / "bundle").logits(texts)
     for head in HEADS:
         np.testing.assert_allclose(after[head], before[head], atol=1e-5)
+
+
+def test_ctrl_c_in_the_last_measurement_is_not_lost(tiny_config):
+    config = load_config(tiny_config, ["train.epochs=1"])
+
+    def press(epoch, scores):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="--resume"):
+        prepare(config).trainer.run(after_epoch=press)
+    assert train(config, resume=True).heads
 
 
 def test_resume_refuses_another_configuration(stance, tiny_config):

@@ -7,7 +7,7 @@ that `labeling_config` declares.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from stance.errors import DataError
@@ -108,8 +108,9 @@ def import_tasks(tasks: Any) -> list[dict[str, Any]]:
     The last annotation that was not cancelled counts; tasks without one are left out.
 
     Raises:
-        DataError: this is not such an export, or an annotation lacks a head, has a label outside
-            the scheme, two spans of one kind, or offsets that do not fit the text.
+        DataError: this is not such an export, a task has no text, or an annotation lacks a head,
+            has a label outside the scheme, two spans of one kind, or offsets that do not fit the
+            text.
     """
     if not isinstance(tasks, list):
         raise DataError("not a list of tasks: export from Label Studio as JSON")
@@ -119,9 +120,8 @@ def import_tasks(tasks: Any) -> list[dict[str, Any]]:
             raise DataError(f"task {number}: has no data; export from Label Studio as JSON")
         name = task.get("id") or task["data"].get("id") or number
         try:
-            annotation = _last(task.get("annotations") or ())
-            if annotation is not None:
-                rows.append(_row(task["data"], annotation["result"], name))
+            if finished := _finished(task.get("annotations") or ()):
+                rows.append(_row(task["data"], finished[-1]["result"], name))
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"task {name}: lacks or misstates a field ({error!r}); export as JSON"
@@ -129,16 +129,37 @@ def import_tasks(tasks: Any) -> list[dict[str, Any]]:
     return rows
 
 
-def _last(annotations: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+def disputed(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The tasks of an importable export whose finished annotations differ, by id or number."""
+    names = []
+    for number, task in enumerate(tasks, 1):
+        answers = {
+            _answers(one.get("result") or ()) for one in _finished(task.get("annotations") or ())
+        }
+        if len(answers) > 1:
+            names.append(str(task.get("id") or task["data"].get("id") or number))
+    return names
+
+
+def _answers(results: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    parts = ("choices", "labels", "start", "end")
+    return frozenset(
+        str([result.get("from_name"), *(result.get("value", {}).get(part) for part in parts)])
+        for result in results
+    )
+
+
+def _finished(annotations: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     # By time where it is given, since some exports list the newest first; sorting is stable.
     finished = [a for a in annotations if not a.get("was_cancelled")]
-    finished.sort(key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
-    return finished[-1] if finished else None
+    return sorted(finished, key=lambda a: str(a.get("updated_at") or a.get("created_at") or ""))
 
 
 def _row(
     data: Mapping[str, Any], results: Iterable[Mapping[str, Any]], name: Any
 ) -> dict[str, Any]:
+    if not isinstance(data.get("text"), str):
+        raise DataError(f"task {name}: its data has no text; label sentences under the key `text`")
     found: dict[str, str] = {}
     for result in results:
         value = result["value"]

@@ -175,7 +175,11 @@ class Loop:
 
     @contextmanager
     def running(self, position: Position, steps: int, total: int) -> Iterator[None]:
-        """Show progress over `total` steps, `steps` an epoch, and hold Ctrl-C until a step ends."""
+        """Show progress over `total` steps, `steps` an epoch, and hold Ctrl-C until a step ends.
+
+        Raises:
+            Interrupted: on Ctrl-C or SIGTERM in the block that no step was left to answer.
+        """
         columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         console = self.console
         with (
@@ -191,6 +195,9 @@ class Loop:
             task = bar.add_task("run", total=total, completed=done, epoch=position.epoch + 1)
             self._advance = lambda epoch: bar.update(task, advance=1, epoch=epoch + 1)
             yield
+            # Asked for during the last measurement, when no batch is left to end with it.
+            if self.anyone(bool(self._stop)):
+                raise Interrupted("stopped after the last epoch; run again with --resume to go on")
 
     def epoch(
         self, position: Position, epoch: int, batches: Sequence[list[int]]

@@ -186,7 +186,7 @@ class Pretraining:
                 if done % settings.evaluate_steps == 0 and done < total:
                     self._measure(done, losses)
                     losses = []
-        loop.save(position)
+            loop.save(position)
         self._measure(done, losses)
 
     def _steps(self, position: Position) -> Iterator[tuple[int, int, list[int]]]:

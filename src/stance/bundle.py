@@ -23,8 +23,9 @@ from stance.errors import BundleError
 from stance.protobuf import has_external_data
 from stance.results import UNCERTAIN, HeadPrediction
 
-FORMAT = 2
-_READABLE = (1, 2)  # the first had no biases
+FORMAT = 3
+_READABLE = (1, 2, 3)  # the first had no biases, the second no checksum of the manifest itself
+_CHECKSUM = "sha256"  # the key of the manifest's own
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
@@ -115,9 +116,9 @@ class Bundle:
         """Read and verify a bundle folder.
 
         Raises:
-            BundleError: the folder, the manifest or a listed file is missing or too large, a
-                file's sha256 differs from the manifest's, the graph refers to files outside
-                itself, or the manifest is not of this format.
+            BundleError: the folder, the manifest or a listed file is missing, altered or too
+                large, the graph refers to files outside itself, or the manifest is not of this
+                format.
         """
         folder = Path(path)
         manifest = folder / MANIFEST
@@ -154,6 +155,8 @@ class Bundle:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleError(f"{manifest} lacks or misstates a field ({error})") from None
         bundle._verify()
+        if content["format"] >= 3 and content.get(_CHECKSUM) != manifest_digest(content):
+            raise BundleError(f"{manifest} was altered: its sha256 is not the one that it states")
         return bundle
 
     def _verify(self) -> None:
@@ -191,6 +194,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def manifest_digest(content: Mapping[str, Any]) -> str:
+    """The sha256 that a manifest states of itself: of all else in it, whatever its layout."""
+    rest = {key: value for key, value in content.items() if key != _CHECKSUM}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 def write_manifest(
     folder: Path,
     heads: tuple[Head, ...],
@@ -200,7 +209,7 @@ def write_manifest(
     metrics: Mapping[str, Any],
 ) -> None:
     """Write `bundle.json` for the files that already lie in `folder`."""
-    content = {
+    content: dict[str, Any] = {
         "format": FORMAT,
         "heads": [asdict(head) for head in heads],
         "spans": list(spans),
@@ -211,6 +220,7 @@ def write_manifest(
         "provenance": provenance,
         "metrics": metrics,
     }
+    content[_CHECKSUM] = manifest_digest(content)
     text = json.dumps(content, ensure_ascii=False, indent=2)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 

@@ -120,6 +120,8 @@ class Predictor:
 
     def analyze(self, document: str) -> list[SentencePrediction]:
         """Split a document into sentences and label each; offsets are into `document`."""
+        if not isinstance(document, str):
+            raise TypeError(f"a document is a str, not {type(document).__name__}; decode it first")
         return list(self.analyze_lines([Line(document, 0)]))
 
     def analyze_lines(self, lines: Iterable[Line]) -> Iterator[SentencePrediction]:
@@ -211,6 +213,8 @@ class Predictor:
         return {name: rows[0] for name, rows in zip(runtime.outputs, outputs, strict=True)}
 
     def _encode(self, runtime: _Runtime, text: str) -> Encoding:
+        if not isinstance(text, str):
+            raise TypeError(f"a text is a str, not {type(text).__name__}; decode or convert it")
         head = text[: self.bundle.max_length * _CHARACTERS_PER_TOKEN]
         # Lone surrogates have no UTF-8 form, which is what the tokenizer reads; one character
         # stands for one, so that offsets hold.

@@ -95,7 +95,7 @@ def export_(
 )
 def import_(tasks: Path, output: Path) -> None:
     """Turn Label Studio's JSON export into rows; unfinished tasks are left out."""
-    from training.label_studio import import_tasks
+    from training.label_studio import disputed, import_tasks
 
     try:
         content = json.loads(tasks.read_text(encoding="utf-8"))
@@ -112,6 +112,12 @@ def import_(tasks: Path, output: Path) -> None:
     with opened(output) as stream:
         stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     click.echo(f"{len(rows)} of {len(content)} tasks are annotated, in {output}", err=True)
+    if dispute := disputed(content):
+        some = ", ".join(dispute[:5]) + (", …" if len(dispute) > 5 else "")
+        click.echo(
+            f"in {len(dispute)} of them annotations differ (task {some}): the latest counts",
+            err=True,
+        )
 
 
 def _rows(files: Iterable[Path]) -> list[dict[str, Any]]:

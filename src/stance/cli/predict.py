@@ -86,6 +86,9 @@ def predict(
     )
 
     ending = output.suffix[1:] if output else ""
+    if not form and ending not in ("", "txt", *_FORMATS):
+        known = ", ".join(f".{one}" for one in _FORMATS if one != "table")
+        raise click.UsageError(f"-o {output}: end it in {known} or .txt, or name a --format")
     form = form or (ending if ending in _FORMATS else "table")
     if form == "parquet" and not output:
         raise click.UsageError("--format parquet needs -o FILE")

@@ -118,7 +118,7 @@ def import_tasks(tasks: Any) -> list[dict[str, Any]]:
     for number, task in enumerate(tasks, 1):
         if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
             raise DataError(f"task {number}: has no data; export from Label Studio as JSON")
-        name = task.get("id") or task["data"].get("id") or number
+        name = _name(task, number)
         try:
             if finished := _finished(task.get("annotations") or ()):
                 rows.append(_row(task["data"], finished[-1]["result"], name))
@@ -137,8 +137,12 @@ def disputed(tasks: Sequence[Mapping[str, Any]]) -> list[str]:
             _answers(one.get("result") or ()) for one in _finished(task.get("annotations") or ())
         }
         if len(answers) > 1:
-            names.append(str(task.get("id") or task["data"].get("id") or number))
+            names.append(_name(task, number))
     return names
+
+
+def _name(task: Mapping[str, Any], number: int) -> str:
+    return str(task.get("id") or task["data"].get("id") or number)
 
 
 def _answers(results: Iterable[Mapping[str, Any]]) -> frozenset[str]:

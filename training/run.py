@@ -132,13 +132,7 @@ def train_seeds(
     """
     folder = Path(config.output)
     scores = {}
-    for seed in range(config.train.seed, config.train.seed + seeds):
-        one = config.model_copy(
-            update={
-                "output": str(folder / f"seed-{seed}"),
-                "train": config.train.model_copy(update={"seed": seed}),
-            }
-        )
+    for seed, one in by_seed(config, seeds).items():
         if not (resume and _finished(one)):
             train(one, resume and (Path(one.output) / CHECKPOINT).is_dir(), allow_fallback, notes)
         scores[seed] = best_scores(Path(one.output), config.train.metric)
@@ -152,6 +146,19 @@ def train_seeds(
         _print_seeds(scores, best)
     state.wait_for_everyone()
     return Bundle.load(folder / "bundle")
+
+
+def by_seed(config: Config, seeds: int) -> dict[int, Config]:
+    """The same run under `seeds` seeds from `train.seed` up, each with a folder of its own."""
+    return {
+        seed: config.model_copy(
+            update={
+                "output": str(Path(config.output) / f"seed-{seed}"),
+                "train": config.train.model_copy(update={"seed": seed}),
+            }
+        )
+        for seed in range(config.train.seed, config.train.seed + seeds)
+    }
 
 
 def _finished(config: Config) -> bool:

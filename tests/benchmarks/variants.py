@@ -1,8 +1,10 @@
 """Train variants of a configuration under several seeds: what a regulariser or a base brings.
 
     python tests/benchmarks/variants.py configs/small.yaml runs/variants --seeds 3 \
-        --set 'data.dev=[my/dev.jsonl]' \
-        --variant plain --variant 'focal train.loss=focal' --variant 'R-Drop train.rdrop=1'
+        --set 'data.train=[my/train.jsonl]' --set 'data.dev=[my/dev.jsonl]' \
+        --set data.limit=3400 --set train.batch_size=32 --set train.epochs=2 \
+        --variant plain --variant 'focal train.loss=focal' --variant 'R-Drop train.rdrop=1' \
+        --variant 'FGM train.adversarial=1' --variant 'adapted base.name=runs/pretrain/base'
 
 A variant is a name and the keys it sets on top of `--set`. Scores are the dev scores after the
 last epoch, so nothing is chosen on them; nothing is exported. Every run has a process and a folder
@@ -16,7 +18,7 @@ import json
 import resource
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, stdev
@@ -26,7 +28,7 @@ from rich.table import Table
 
 from training.config import Config, load_config
 from training.loop import CHECKPOINT, LOG
-from training.run import prepare
+from training.run import by_seed, prepare
 
 RESULT = "result.json"
 
@@ -55,10 +57,7 @@ def run(config: Config) -> Result:
     last = json.loads((folder / LOG).read_text(encoding="utf-8").splitlines()[-1])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     result = Result(last["dev_f1"], minutes, peak)
-    content = {
-        "config": wanted,
-        "result": {name: getattr(result, name) for name in Result.__slots__},
-    }
+    content = {"config": wanted, "result": asdict(result)}
     (folder / f"{RESULT}.new").write_text(json.dumps(content), encoding="utf-8")
     (folder / f"{RESULT}.new").replace(folder / RESULT)
     return result
@@ -83,26 +82,21 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variant", action="append", required=True, metavar="'NAME KEY=VALUE ...'")
     arguments = parser.parse_args()
-    rows = []
+    results: dict[str, list[Result]] = {}
     for variant in arguments.variant:
         name, *keys = variant.split()
-        config = load_config(arguments.config, [*arguments.set, *keys])
-        results = []
-        for seed in range(config.train.seed, config.train.seed + arguments.seeds):
-            one = config.model_copy(
-                update={
-                    "output": str(arguments.output / name / f"seed-{seed}"),
-                    "train": config.train.model_copy(update={"seed": seed}),
-                }
-            )
+        output = f"output={arguments.output / name}"
+        config = load_config(arguments.config, [*arguments.set, *keys, output])
+        results[name] = []
+        for seed, one in by_seed(config, arguments.seeds).items():
             # accelerate keeps one state per process, and a peak of memory never falls.
             with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                results.append(pool.submit(run, one).result())
-            print(f"{name}, seed {seed}: {results[-1]}", flush=True)
-        rows.append((row(name, results), list(results[0].scores)))
-    table = Table("dev F1", *(s.replace("_", " ") for s in rows[0][1]), "minutes", "MB")
-    for cells, _ in rows:
-        table.add_row(*cells)
+                results[name].append(pool.submit(run, one).result())
+            print(f"{name}, seed {seed}: {results[name][-1]}", flush=True)
+    scores = next(iter(results.values()))[0].scores
+    table = Table("dev F1", *(score.replace("_", " ") for score in scores), "minutes", "MB")
+    for name, runs in results.items():
+        table.add_row(*row(name, runs))
     Console(width=120).print(table)
 
 

@@ -4,67 +4,22 @@ import gzip
 import json
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
-from click.testing import CliRunner
+from labelled import CLEAN, LONG, denial, row, run, write
 
 pytest.importorskip("datasketch", reason="the data tools need the `train` extra")
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from stance import DataError
-from stance.cli.data import data
 from stance.errors import StanceError
 from training.agreement import agreement
 from training.check import SCHEME, check
-from training.label_studio import disputed, export_tasks, import_tasks, labeling_config
 from training.near_duplicates import near_duplicates, shared_runs
-
-LONG = (
-    "Bupati Kepulauan Anambas membantah anggaran perbaikan dermaga Tarempa sebesar empat miliar "
-    "rupiah dipakai untuk membeli mobil dinas baru."
-)
-
-
-def row(text: str, labels: str, cue: str = "", source: str = "", **more: object) -> dict:
-    claim, certainty, attribution = labels.split()
-    heads = {"claim_type": claim, "certainty": certainty, "attribution": attribution}
-    return {"text": text, **heads, "cue": cue, "source": source, **more}
-
-
-def denial(**changes: object) -> dict:
-    """A valid row; the tests of `check` break it in one place each."""
-    clean = row(
-        LONG, "event denied named", "membantah", "Bupati Kepulauan Anambas", id="a", topic="dermaga"
-    )
-    return {key: value for key, value in {**clean, **changes}.items() if value is not ...}
-
-
-CLEAN = [
-    denial(beat="politik", register="indirect"),
-    row("Sidang akan digelar Senin.", "prediction confirmed newsroom", id="b", misleading=True),
-    row("Baca juga: Jadwal Imsakiyah Kota Palu", "none none none", id="c"),
-    row("KPU mengakui surat suara kurang.", "event confirmed named", "mengakui", "KPU", group="g"),
-    row("Surat suara diduga kurang.", "event alleged unnamed", "diduga", group="g"),
-]
-
-
-def write(file: Path, rows: list) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lines = [line if isinstance(line, str) else json.dumps(line) for line in rows]
-    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return file
 
 
 def errors(*paths: Path, against: tuple[Path, ...] = ()) -> list[str]:
     report = check([str(path) for path in paths], [str(path) for path in against])
     return [f"{Path(error.origin).name}: {error.message}" for error in report.errors]
-
-
-def run(*arguments: object):
-    return CliRunner().invoke(data, list(map(str, arguments)))
 
 
 def test_a_clean_file_passes_and_is_counted(tmp_path):
@@ -251,124 +206,6 @@ def test_agreement_refuses_what_cannot_be_joined(other, message):
         agreement([denial()], other)
 
 
-@given(
-    st.lists(
-        st.builds(
-            lambda before, cue, after, more: row(
-                f"{before} {cue} {after}", "event alleged unnamed", cue, "", **more
-            ),
-            st.text(st.characters(exclude_categories=["Cs"])),
-            st.sampled_from(["diduga", "🚒 dikabarkan", "kata"]),
-            st.text(st.characters(exclude_categories=["Cs"])),
-            st.dictionaries(st.sampled_from(["id", "topic", "beat", "catatan"]), st.text()),
-        )
-    )
-)
-def test_export_and_import_give_the_same_rows(rows):
-    assert import_tasks(json.loads(json.dumps(export_tasks(rows)))) == rows
-
-
-def test_rows_keep_their_columns_on_the_way_through_label_studio():
-    bare = denial(cue=..., source=...)
-    assert import_tasks(export_tasks([*CLEAN, bare])) == [*CLEAN, bare]
-    (task,) = export_tasks([row("Ia mengatakan hal itu, kata Rini.", "event stated named", "kata")])
-    assert "claim_type" not in task["data"]
-    (span,) = [r for r in task["annotations"][0]["result"] if r["type"] == "labels"]
-    assert span["value"] == {"start": 23, "end": 27, "text": "kata", "labels": ["cue"]}
-
-
-def test_pre_annotations_and_open_tasks_are_no_rows_until_somebody_finishes_them():
-    tasks = export_tasks([denial()], predictions=True) + export_tasks([{"text": "Gempa lagi."}])
-    assert "annotations" not in tasks[0]
-    assert "predictions" not in tasks[1]
-    assert import_tasks(tasks) == []
-
-
-def test_the_last_annotation_that_was_not_cancelled_counts():
-    (task,) = export_tasks([denial()])
-    (first,) = task["annotations"]
-    (revised,) = export_tasks([denial(certainty="alleged")])[0]["annotations"]
-    revised["created_at"], first["created_at"] = "2025-03-02T08:00:00Z", "2025-03-01T08:00:00Z"
-    task["annotations"] = [revised, first, {"was_cancelled": True, "result": []}]
-    assert import_tasks([task])[0]["certainty"] == "alleged"
-    agreed = {**task, "id": 8, "annotations": [first, {**first, "id": 5}]}
-    assert disputed([agreed, {**task, "id": 9}]) == ["9"]
-
-
-def test_annotations_that_differ_are_told(stance, tmp_path):
-    (task,) = export_tasks([denial()])
-    (other,) = export_tasks([denial(certainty="alleged")])[0]["annotations"]
-    task["annotations"].append(other)
-    (tmp_path / "export.json").write_text(json.dumps([task]))
-    outcome = stance("data", "import", tmp_path / "export.json", "-o", tmp_path / "rows.jsonl")
-    assert outcome.status == 0
-    assert "in 1 of them annotations differ" in outcome.err
-
-
-def test_a_task_without_text_is_refused():
-    (task,) = export_tasks([denial()])
-    task["data"] = {"teks": task["data"]["text"]}
-    with pytest.raises(DataError, match="has no text"):
-        import_tasks([task])
-
-
-def _task(change) -> dict:
-    (task,) = export_tasks([denial()])
-    task["id"] = 77
-    change(task["annotations"][0]["result"])
-    return task
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda results: results.pop(0),
-        lambda results: results.append(results[0]),
-        lambda results: results.append(results[3]),
-        lambda results: results[0]["value"].update(choices=["gosip"]),
-        lambda results: results[0]["value"].update(choices=[]),
-        lambda results: results[3]["value"].update(start=0),
-        lambda results: results[3]["value"].pop("start"),
-    ],
-)
-def test_an_unusable_annotation_names_its_task(change):
-    with pytest.raises(DataError, match="task 77"):
-        import_tasks([_task(change)])
-
-
-def test_offsets_of_old_versions_count_an_emoji_as_two():
-    (task,) = export_tasks([row("🚒 Korban diduga selamat.", "event alleged unnamed", "diduga")])
-    span = task["annotations"][0]["result"][3]["value"]
-    span["start"], span["end"] = span["start"] + 1, span["end"] + 1
-    assert import_tasks([task])[0]["cue"] == "diduga"
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [denial(text=...), denial(certainty=...), denial(claim_type="gosip"), denial(cue="menyangkal")],
-)
-def test_export_refuses_broken_rows_by_id(broken):
-    with pytest.raises(DataError, match="'a'"):
-        export_tasks([broken])
-
-
-@pytest.mark.parametrize("content", [{}, [1], [{"id": 7, "text": "JSON-MIN"}]])
-def test_other_exports_are_refused(content):
-    with pytest.raises(DataError, match="as JSON"):
-        import_tasks(content)
-
-
-def test_the_labelling_interface_declares_what_the_tasks_use():
-    view = ElementTree.fromstring(labeling_config())
-    declared = {tag.get("name"): [child.get("value") for child in tag] for tag in view}
-    (task,) = export_tasks([denial()])
-    for result in task["annotations"][0]["result"]:
-        (value,) = result["value"][result["type"]]
-        assert value in declared[result["from_name"]]
-    for head, labels in SCHEME.items():
-        assert declared[head] == list(labels)
-
-
 def test_the_check_command_prints_file_and_line_and_fails(tmp_path):
     good = run("check", write(tmp_path / "good.jsonl", CLEAN))
     assert good.exit_code == 0, good.output
@@ -394,23 +231,6 @@ def test_the_agreement_command_joins_folders(tmp_path):
     outcome = run("agreement", tmp_path / "data", "--second", folder)
     assert outcome.exit_code == 0, outcome.output
     assert "a certainty: denied / alleged" in outcome.output
-
-
-def test_the_exchange_commands_write_whole_files_or_none(tmp_path):
-    source = write(tmp_path / "x.jsonl", CLEAN)
-    tasks, rows, xml = tmp_path / "tasks.json", tmp_path / "rows.jsonl", tmp_path / "view.xml"
-    assert run("export", source, "-o", tasks, "--config-xml", xml).exit_code == 0
-    assert xml.read_text() == labeling_config()
-    assert run("import", tasks, "-o", rows).exit_code == 0
-    assert [json.loads(line) for line in rows.read_text().splitlines()] == CLEAN
-
-    before = rows.read_text()
-    assert run("export", source, "-o", tasks, "--predictions").exit_code == 0
-    for content in (tasks.read_text(), "{", json.dumps([_task(lambda results: results.clear())])):
-        tasks.write_text(content)
-        assert isinstance(run("import", tasks, "-o", rows).exception, StanceError)
-        assert rows.read_text() == before
-    assert isinstance(run("import", tmp_path / "none.json", "-o", rows).exception, DataError)
 
 
 def test_without_the_extra_the_commands_say_what_to_install(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stance.spans import BEGIN, INSIDE, OUTSIDE
 from training.batches import MISSING
 from training.config import Config, HeadConfig, SpanConfig, TrainConfig
 
@@ -75,8 +76,19 @@ class BatchLoss:
 
 
 def _span(logits: Tensor, target: Tensor) -> Tensor:
-    """First and last token are each a choice among the tokens: (batch, length, 2), (batch, 2)."""
-    return functional.cross_entropy(logits, target, ignore_index=MISSING)
+    """The mean over sentences of the likelihood of all their tags: (batch, length, 3), (batch, 2).
+
+    A sum over a sentence's tokens and not their mean: nearly all of them are easy and outside.
+    """
+    known = target[:, 0] != MISSING
+    logits, (first, last) = logits[known], target[known].unsqueeze(-1).unbind(1)
+    positions = torch.arange(logits.shape[1], device=logits.device)
+    there = first > 0
+    tags = torch.where(there & (first < positions) & (positions <= last), INSIDE, OUTSIDE)
+    tags = torch.where(there & (positions == first), BEGIN, tags)
+    return functional.cross_entropy(logits.flatten(0, 1), tags.flatten(), reduction="sum") / len(
+        tags
+    )
 
 
 def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:
@@ -92,11 +104,11 @@ def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:
 def disagreement(logits: Tensor) -> Tensor:
     """Mean of both Kullback-Leibler divergences between the halves of a batch.
 
-    R-Drop: Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks". The choice is
-    along dimension 1, for heads, (batch, labels), as for spans, (batch, length, 2).
+    R-Drop: Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks". Of heads, (batch,
+    labels), or of spans, (batch, length, 3), summed over the tokens as in their loss.
     """
-    one, other = functional.log_softmax(logits, dim=1).chunk(2)
-    return ((one.exp() - other.exp()) * (one - other)).sum(1).mean() / 2
+    one, other = functional.log_softmax(logits, dim=-1).chunk(2)
+    return ((one.exp() - other.exp()) * (one - other)).flatten(1).sum(1).mean() / 2
 
 
 def imitation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from stance.spans import OUTSIDE, TAGS
 from training.config import HeadConfig, OptimizerConfig
 
 # A layer's number in a parameter's name: of BERT and most others, and of ALBERT's shared layers.
 _LAYER = re.compile(r"\.(?:layers?|albert_layer_groups)\.(\d+)\.")
-NOWHERE = -1e4  # the score of padding; float16 still holds it
+NOWHERE = -1e4  # the score of padding being in a span; float16 still holds it
 
 
 class SentenceClassifier(nn.Module):
@@ -42,14 +44,14 @@ class SentenceClassifier(nn.Module):
         # Lists, because a dictionary of modules refuses names such as `type` or `a.b`.
         self.head_names, self.span_names = tuple(heads), tuple(spans)
         self.heads = nn.ModuleList(nn.Linear(width, len(head.labels)) for head in heads.values())
-        self.spans = nn.ModuleList(nn.Linear(width, 2) for _ in spans)
+        self.spans = nn.ModuleList(nn.Linear(width, len(TAGS)) for _ in spans)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Token ids and mask, both (batch, length), to logits.
 
         Returns:
-            (batch, labels) per head; (batch, length, 2) per span, the scores of each token being
-            the span's first and its last, the first position standing for «no span».
+            (batch, labels) per head; (batch, length, 3) per span, the scores of each token's tag:
+            outside, first, inside. Padding is outside.
         """
         output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         states = output.last_hidden_state
@@ -61,9 +63,10 @@ class SentenceClassifier(nn.Module):
         pooled = self.dropout(pooled)
         heads = zip(self.head_names, self.heads, strict=True)
         outputs = {name: head(pooled) for name, head in heads}
-        padding = attention_mask.unsqueeze(-1) == 0
+        tags = torch.arange(len(TAGS), device=states.device)
+        impossible = (attention_mask.unsqueeze(-1) == 0) & (tags != OUTSIDE)
         for name, span in zip(self.span_names, self.spans, strict=True):
-            outputs[name] = span(self.dropout(states)).masked_fill(padding, NOWHERE)
+            outputs[name] = span(self.dropout(states)).masked_fill(impossible, NOWHERE)
         return outputs
 
 

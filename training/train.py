@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import get_scheduler
 
-from stance.spans import best_tokens
+from stance.spans import NOTHING, best_tokens
 from training.base import Base
 from training.batches import MISSING, Batch, Batches
 from training.config import Config
@@ -112,7 +112,7 @@ class Trainer:
         return position
 
     def predict(self, batches: Batches) -> dict[str, list[Tensor]]:
-        """Per row, in the rows' order: logits per head, (labels,), and per span, (tokens, 2)."""
+        """Per row, in the rows' order: logits per head, (labels,), and per span, (tokens, 3)."""
         self._loop.model.eval()
         device = self._loop.device
         order: list[int] = []
@@ -196,8 +196,8 @@ class Trainer:
                 for target, row in zip(self._dev.targets(name).tolist(), logits[name], strict=True)
                 if target[0] != MISSING
             ]
-            right = sum(gold == told != (0, 0) for gold, told in pairs)
-            named = sum((gold != (0, 0)) + (told != (0, 0)) for gold, told in pairs)
+            right = sum(gold == told != NOTHING for gold, told in pairs)
+            named = sum((gold != NOTHING) + (told != NOTHING) for gold, told in pairs)
             scores[name] = round(2 * right / named, 4) if named else 1.0
         return scores
 

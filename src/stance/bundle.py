@@ -23,8 +23,9 @@ from stance.errors import BundleError
 from stance.protobuf import has_external_data
 from stance.results import UNCERTAIN, HeadPrediction
 
-FORMAT = 3
-_READABLE = (1, 2, 3)  # the first had no biases, the second no checksum of the manifest itself
+FORMAT = 4
+# The first had no biases, the second no checksum of the manifest itself, the third no tags.
+_READABLE = (1, 2, 3, 4)
 _CHECKSUM = "sha256"  # the key of the manifest's own
 MANIFEST = "bundle.json"
 MODEL = "model.onnx"
@@ -97,8 +98,8 @@ class Head:
 class Bundle:
     """A manifest, typed. `path` is the folder it was read from.
 
-    `spans` names the graph's span outputs, each of shape (batch, length, 2): logits of a token
-    being the span's first and its last, where the first position stands for «no span».
+    `spans` names the graph's span outputs, each of shape (batch, length, 3): logits of a token's
+    tag, as `stance.spans` reads them.
     `provenance` (base, config, data, versions) and `metrics` are for people and reports: nothing
     in inference depends on them.
     """

@@ -26,7 +26,7 @@ from stance.kernels import session_options
 from stance.readers import Line
 from stance.results import Prediction, SentencePrediction
 from stance.sentences import split_sentences
-from stance.spans import decode_span
+from stance.spans import TAGS, decode_span
 
 # Texts that one worker takes at a time: enough to hide the hand-over, few enough to share fairly.
 _CHUNK = 16
@@ -206,7 +206,7 @@ class Predictor:
         return Prediction(text, heads, truncated, spans)
 
     def _graph(self, runtime: _Runtime, encoding: Encoding) -> dict[str, np.ndarray]:
-        """The graph's outputs for one text: (labels,) per head, (tokens, 2) per span."""
+        """The graph's outputs for one text: (labels,) per head, (tokens, 3) per span."""
         ids = np.array([encoding.ids], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         outputs = runtime.session.run(runtime.outputs, inputs)
@@ -257,7 +257,7 @@ class _Runtime:
                     f"{len(head.labels)} labels; model and manifest do not belong together"
                 )
         for name in bundle.spans:
-            if widths.get(name) != 2:
+            if widths.get(name) not in (len(TAGS), 2):  # two before format 4
                 raise BundleError(f"{bundle.path}: the graph has no span output {name!r}")
         self.workers = ThreadPoolExecutor(threads, thread_name_prefix="stance")
 

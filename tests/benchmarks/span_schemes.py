@@ -1,13 +1,12 @@
-"""Compare two ways to find a span: start and end with a null answer, and BIO tags.
+"""Compare two ways to find a span: BIO tags, and start and end with a null answer.
 
     python tests/benchmarks/span_schemes.py configs/small.yaml \
         --set 'data.dev=[my/dev.jsonl]' --set data.limit=4000 --set train.epochs=2
 
 Both are trained on the same rows in the same order from the same seed, beside the same heads, by
-the negative log-likelihood of a sentence's annotation: of its first and its last token (what the
-product does), or of all its tags. BIO answers with its most probable path (Viterbi; an I follows a
-B or an I), and of several spans on it with the most probable one. Scores are of tokens on the dev
-rows, without quantisation; the last epoch counts, so nothing is chosen on them.
+the negative log-likelihood of a sentence's annotation: of all its tags (what the product does), or
+of its first and its last token. Scores are of tokens on the dev rows, without quantisation; the
+last epoch counts, so nothing is chosen on them.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import get_scheduler
 
-from stance.spans import best_tokens
+from stance.spans import NOTHING, best_tokens
 from training.base import load_base
 from training.batches import MISSING, Batches
 from training.config import Config, load_config
@@ -34,96 +33,49 @@ from training.losses import BatchLoss
 from training.model import SentenceClassifier, parameter_groups
 from training.precision import mixed_precision
 
-Tokens = tuple[int, int]
-NOTHING: Tokens = (0, 0)
-OUTSIDE, BEGIN, INSIDE = range(3)
-FORBIDDEN = -1e4
 
-
-def bio_loss(logits: Tensor, target: Tensor, lengths: Tensor) -> Tensor:
-    """Summed over a sentence's tags, as a likelihood is, and the mean over sentences.
-
-    Args:
-        logits: (batch, length, 3).
-        target: (batch, 2), first and last token, (0, 0) for none, `MISSING` for not annotated.
-        lengths: (batch,), tokens that are not padding.
-    """
-    positions = torch.arange(logits.shape[1])
-    first, last = target[:, :1], target[:, 1:]
-    there = first > 0
-    tags = torch.where(there & (positions > first) & (positions <= last), INSIDE, OUTSIDE)
-    tags = torch.where(there & (positions == first), BEGIN, tags)
-    unknown = (first == MISSING) | (positions >= lengths[:, None])
-    tags = torch.where(unknown, MISSING, tags)
-    total = functional.cross_entropy(
-        logits.flatten(0, 1), tags.flatten(), ignore_index=MISSING, reduction="sum"
-    )
-    return total / (first != MISSING).sum().clamp_min(1)
-
-
-def bio_tokens(logits: Tensor) -> Tokens:
-    """First and last token of the best span on the most probable path of tags, (0, 0) for none."""
-    scores = logits.log_softmax(-1)
-    scores[0, BEGIN:] = FORBIDDEN  # the first position is no word
-    moves = torch.zeros(3, 3)
-    moves[OUTSIDE, INSIDE] = FORBIDDEN
-    best, back = scores[0], []
-    for row in scores[1:]:
-        value, previous = (best[:, None] + moves).max(0)
-        best = value + row
-        back.append(previous)
-    tag = int(best.argmax())
-    path = [tag]
-    for previous in reversed(back):
-        tag = int(previous[tag])
-        path.append(tag)
-    path.reverse()
-    found: list[tuple[float, Tokens]] = []
-    for begin, tag in enumerate(path):
-        if tag == BEGIN:
-            end = begin
-            while end + 1 < len(path) and path[end + 1] == INSIDE:
-                end += 1
-            found.append((float(scores[begin, BEGIN]), (begin, end)))
-    return max(found)[1] if found else NOTHING
-
-
-class StartEnd:
+class Bio:
     """The product's own way."""
-
-    outputs = 2
 
     def __init__(self, config: Config, loss: BatchLoss) -> None:
         self._loss = loss
 
-    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor], mask: Tensor) -> Tensor:
+    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         return self._loss(outputs, targets)
 
-    def decode(self, logits: Tensor) -> Tokens:
-        return best_tokens(logits.numpy())[0]
+    def scores(self, output: Tensor) -> Tensor:
+        """What `best_tokens` is to read of a span's output, (…, 3)."""
+        return output
 
 
-class Bio:
-    """Three scores per token and span."""
+class StartEnd:
+    """First and last token are each a choice among the tokens, the first one standing for none.
 
-    outputs = 3
+    The output for the tag «outside» is not used: the other two are masked where the padding is.
+    """
 
     def __init__(self, config: Config, loss: BatchLoss) -> None:
         self._config, self._loss = config, loss
 
-    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor], mask: Tensor) -> Tensor:
+    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         # Without their targets the spans cost nothing in the loss of the heads.
         silent = {name: torch.full_like(targets[name], MISSING) for name in self._config.spans}
         total = self._loss(outputs, {**targets, **silent})
         for name, span in self._config.spans.items():
-            total = total + span.weight * bio_loss(outputs[name], targets[name], mask.sum(1))
+            choice = functional.cross_entropy(
+                self.scores(outputs[name]), targets[name], ignore_index=MISSING
+            )
+            total = total + span.weight * choice
         return total
 
-    def decode(self, logits: Tensor) -> Tokens:
-        return bio_tokens(logits.clone())
+    def scores(self, output: Tensor) -> Tensor:
+        return output[..., 1:]
 
 
-def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -> dict[str, float]:
+SCHEMES: dict[str, type[Bio] | type[StartEnd]] = {"bio": Bio, "start-end": StartEnd}
+
+
+def fit(config: Config, scheme: type[Bio] | type[StartEnd], progress: Console) -> dict[str, float]:
     """Train and score one scheme: exact and overlap F1 per span, and the minutes."""
     settings = config.train
     names = list(config.spans)
@@ -143,8 +95,6 @@ def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -
     model = SentenceClassifier(
         base.encoder, config.heads, names, config.base.pooling, settings.dropout
     )
-    width = base.encoder.config.hidden_size
-    model.spans = nn.ModuleList(nn.Linear(width, scheme.outputs) for _ in names)
     optimizer = torch.optim.AdamW(
         parameter_groups(model, ("heads.", "spans."), settings), fused=True
     )
@@ -161,7 +111,7 @@ def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 outputs = model(batch.input_ids, batch.attention_mask)
             outputs = {name: scores.float() for name, scores in outputs.items()}
-            loss = way.loss(outputs, batch.targets, batch.attention_mask)
+            loss = way.loss(outputs, batch.targets)
             optimizer.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
@@ -171,11 +121,11 @@ def fit(config: Config, scheme: type[StartEnd] | type[Bio], progress: Console) -
                 place = f"epoch {epoch + 1}, step {done}"
                 progress.print(f"{scheme.__name__}: {place}, loss {loss.item():.3f}")
     minutes = (time.monotonic() - began) / 60
-    return {**scores(model, dev, names, way.decode), "minutes": minutes}
+    return {**scores(model, dev, names, way.scores), "minutes": minutes}
 
 
 def scores(
-    model: nn.Module, dev: Batches, names: list[str], decode: Callable[[Tensor], Tokens]
+    model: nn.Module, dev: Batches, names: list[str], read: Callable[[Tensor], Tensor]
 ) -> dict[str, float]:
     """Exact and overlap F1 of each span, in tokens."""
     model.eval()
@@ -191,7 +141,7 @@ def scores(
                 ):
                     if gold[0] == MISSING:
                         continue
-                    told = decode(logits[:length])
+                    told, _ = best_tokens(read(logits[:length]).numpy())
                     both = tuple(gold) != NOTHING and told != NOTHING
                     counts[name][0] += both and tuple(gold) == told
                     counts[name][1] += both and told[0] <= gold[1] and gold[0] <= told[1]
@@ -207,12 +157,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--scheme", action="append", choices=list(SCHEMES), help="default: all")
     arguments = parser.parse_args()
     config = load_config(arguments.config, arguments.set)
     console = Console(stderr=True)
-    for scheme in (StartEnd, Bio):
-        result = fit(config, scheme, console)
-        print(scheme.__name__, *(f"{k} {v:.3f}" for k, v in result.items()), sep="  ", flush=True)
+    for name in arguments.scheme or SCHEMES:
+        result = fit(config, SCHEMES[name], console)
+        print(name, *(f"{k} {v:.3f}" for k, v in result.items()), sep="  ", flush=True)
 
 
 if __name__ == "__main__":

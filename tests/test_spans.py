@@ -1,0 +1,92 @@
+"""Spans out of the scores of tokens: the decoder and the loss against every possible answer."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from stance.spans import BEGIN, INSIDE, NOTHING, OUTSIDE, best_tokens, decode_span
+
+TEXT = "Menurut Kirby, kabar itu benar."
+OFFSETS = [(0, 0), (0, 7), (8, 13), (13, 14), (15, 20), (21, 24), (25, 30), (30, 31), (0, 0)]
+
+
+def tags_of(span: tuple[int, int], tokens: int) -> list[int]:
+    begin, end = span
+    if span == NOTHING:
+        return [OUTSIDE] * tokens
+    return [
+        BEGIN if at == begin else INSIDE if begin < at <= end else OUTSIDE for at in range(tokens)
+    ]
+
+
+def answers(tokens: int) -> list[tuple[int, int]]:
+    """All answers with at most one span; the first token is a special one."""
+    return [NOTHING, *((i, j) for i, j in product(range(1, tokens), repeat=2) if i <= j)]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_the_answer_is_the_likeliest_of_all_with_one_span_or_none(seed):
+    logits = np.random.default_rng(seed).normal(size=(7, 3), scale=2).astype(np.float32)
+    log = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    likelihood = {
+        span: np.exp(sum(log[at, tag] for at, tag in enumerate(tags_of(span, 7))))
+        for span in answers(7)
+    }
+    best = max(likelihood, key=likelihood.__getitem__)
+    span, probability = best_tokens(logits)
+    assert span == best
+    assert probability == pytest.approx(likelihood[best] / sum(likelihood.values()), rel=1e-4)
+
+
+def test_what_is_no_word_is_in_no_span():
+    logits = np.zeros((5, 3))
+    logits[:, BEGIN] = 9  # the first and the last token, special ones, want to be spans too
+    words = np.array([False, False, True, False, False])
+    assert best_tokens(logits, words)[0] == (2, 2)
+    assert best_tokens(logits, np.zeros(5, dtype=bool)) == (NOTHING, 1.0)
+
+
+def test_a_span_is_words_of_the_text_with_their_place():
+    logits = np.full((len(OFFSETS), 3), -5.0)
+    logits[:, OUTSIDE] = 5
+    logits[4] = (-5, 5, -5)
+    logits[5] = (-5, -5, 5)
+    span = decode_span(logits, OFFSETS, TEXT)
+    assert span is not None
+    assert (span.text, span.start, span.end) == ("kabar itu", 15, 24)
+    assert TEXT[span.start : span.end] == span.text
+    assert span.confidence == pytest.approx(1, abs=1e-3)
+    logits[4] = (5, -5, -5)  # an I without a B begins nothing
+    assert decode_span(logits, OFFSETS, TEXT) is None
+
+
+def test_the_bundles_before_format_4_score_first_and_last_tokens():
+    logits = np.zeros((len(OFFSETS), 2))
+    logits[4, 0] = logits[5, 1] = 8
+    span = decode_span(logits, OFFSETS, TEXT)
+    assert span is not None
+    assert span.text == "kabar itu"
+    logits[0] = 20
+    assert decode_span(logits, OFFSETS, TEXT) is None
+
+
+def test_the_loss_is_the_likelihood_of_the_tags(tiny_config):
+    torch = pytest.importorskip("torch", reason="training needs the `train` extra")
+    from training.batches import MISSING
+    from training.config import load_config
+    from training.losses import BatchLoss
+
+    config = load_config(tiny_config, ["spans={cue: {weight: 2}}"])
+    cost = BatchLoss(config, {}, torch.device("cpu"))
+    logits = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(3))
+    logits[1, 4:, 1:] = -1e4  # padding, as the model scores it
+    spans = [(2, 4), (3, 3), NOTHING, (MISSING, MISSING)]
+    tags = torch.tensor([tags_of(span, 6) for span in spans[:3]])
+    log = logits[:3].log_softmax(-1).gather(-1, tags.unsqueeze(-1))
+    silent = {name: torch.zeros(4, len(head.labels)) for name, head in config.heads.items()}
+    unknown = {name: torch.full((4,), MISSING) for name in config.heads}
+    got = cost({"cue": logits, **silent}, {"cue": torch.tensor(spans), **unknown})
+    assert float(got) == pytest.approx(-2 * float(log.sum()) / 3, rel=1e-5)

@@ -73,7 +73,7 @@ def test_the_bundles_before_format_4_score_first_and_last_tokens():
     assert decode_span(logits, OFFSETS, TEXT) is None
 
 
-def test_the_loss_is_the_likelihood_of_the_tags(tiny_config):
+def test_the_loss_is_the_likelihood_that_the_decoder_reads(tiny_config):
     torch = pytest.importorskip("torch", reason="training needs the `train` extra")
     from training.batches import MISSING
     from training.config import load_config
@@ -81,12 +81,21 @@ def test_the_loss_is_the_likelihood_of_the_tags(tiny_config):
 
     config = load_config(tiny_config, ["spans={cue: {weight: 2}}"])
     cost = BatchLoss(config, {}, torch.device("cpu"))
-    logits = torch.randn(4, 6, 3, generator=torch.Generator().manual_seed(3))
-    logits[1, 4:, 1:] = -1e4  # padding, as the model scores it
-    spans = [(2, 4), (3, 3), NOTHING, (MISSING, MISSING)]
-    tags = torch.tensor([tags_of(span, 6) for span in spans[:3]])
-    log = logits[:3].log_softmax(-1).gather(-1, tags.unsqueeze(-1))
-    silent = {name: torch.zeros(4, len(head.labels)) for name, head in config.heads.items()}
-    unknown = {name: torch.full((4,), MISSING) for name in config.heads}
-    got = cost({"cue": logits, **silent}, {"cue": torch.tensor(spans), **unknown})
-    assert float(got) == pytest.approx(-2 * float(log.sum()) / 3, rel=1e-5)
+    silent = {name: torch.zeros(1, len(head.labels)) for name, head in config.heads.items()}
+    unknown = {name: torch.tensor([MISSING]) for name in config.heads}
+    logits = torch.randn(1, 8, 3, generator=torch.Generator().manual_seed(3))
+    logits[:, 6:, 1:] = -1e4  # padding, as the model scores it
+    costs = {
+        span: float(cost({"cue": logits, **silent}, {"cue": torch.tensor([span]), **unknown}))
+        for span in answers(6)
+    }
+    assert sum(np.exp(-value / 2) for value in costs.values()) == pytest.approx(1, rel=1e-4)
+    span, probability = best_tokens(logits[0].numpy())
+    assert span == min(costs, key=costs.__getitem__)
+    assert np.exp(-costs[span] / 2) == pytest.approx(probability, rel=1e-4)
+    both = torch.cat([logits, logits.flip(1)])  # a row without an annotation costs nothing
+    target = {"cue": torch.tensor([[2, 4], [MISSING, MISSING]])}
+    silent = {name: scores.repeat(2, 1) for name, scores in silent.items()}
+    unknown = {name: labels.repeat(2) for name, labels in unknown.items()}
+    got = float(cost({"cue": both, **silent}, {**target, **unknown}))
+    assert got == pytest.approx(costs[2, 4], rel=1e-5)

@@ -76,19 +76,26 @@ class BatchLoss:
 
 
 def _span(logits: Tensor, target: Tensor) -> Tensor:
-    """The mean over sentences of the likelihood of all their tags: (batch, length, 3), (batch, 2).
+    """How unlikely the annotated answer is among all with at most one span.
 
-    A sum over a sentence's tokens and not their mean: nearly all of them are easy and outside.
+    What `stance.spans` decodes by: a semi-Markov conditional random field (Sarawagi and Cohen 2004)
+    of one segment. The likelihood of each token's tag instead, summed, drowns the heads.
+
+    Args:
+        logits: (batch, length, 3), the tags' scores.
+        target: (batch, 2), first and last token.
     """
     known = target[:, 0] != MISSING
-    logits, (first, last) = logits[known], target[known].unsqueeze(-1).unbind(1)
-    positions = torch.arange(logits.shape[1], device=logits.device)
-    there = first > 0
-    tags = torch.where(there & (first < positions) & (positions <= last), INSIDE, OUTSIDE)
-    tags = torch.where(there & (positions == first), BEGIN, tags)
-    return functional.cross_entropy(logits.flatten(0, 1), tags.flatten(), reduction="sum") / len(
-        tags
-    )
+    logits, (first, last) = logits[known], target[known].unbind(1)
+    length = logits.shape[1]
+    added = logits - logits[..., [OUTSIDE]]
+    inside = added[..., INSIDE].cumsum(1)
+    pairs = (added[..., BEGIN] - inside).unsqueeze(2) + inside.unsqueeze(1)
+    possible = torch.ones(length, length, dtype=torch.bool, device=logits.device).triu()
+    possible[0] = False  # the first token is a special one
+    pairs = pairs.masked_fill(~possible, -torch.inf)
+    pairs[:, 0, 0] = 0.0  # no span
+    return functional.cross_entropy(pairs.flatten(1), first * length + last)
 
 
 def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:

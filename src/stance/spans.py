@@ -2,8 +2,9 @@
 
 A span output scores every token as outside of the span, as its first token, or as a further one
 inside (BIO tags: Ramshaw and Marcus 1995, "Text Chunking using Transformation-Based Learning"). As
-a sentence has at most one span of a kind, the answer is not the best path of tags, which could have
-several, but the best of all paths with at most one.
+a sentence has at most one span of a kind, an answer is not any path of tags but one with a single
+segment or none, and its probability is that among all of these (a semi-Markov conditional random
+field, Sarawagi and Cohen 2004, of one segment). Training maximises the same probability.
 
 Bundles before format 4 score every token as the span's first and as its last instead, the first
 position standing for «no span» (Devlin et al. 2019, section 4.3); these are read as well.

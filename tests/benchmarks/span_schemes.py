@@ -1,12 +1,13 @@
-"""Compare two ways to find a span: BIO tags, and start and end with a null answer.
+"""Compare three ways to find a span: one segment of tags, each tag alone, start and end.
 
     python tests/benchmarks/span_schemes.py configs/small.yaml \
         --set 'data.dev=[my/dev.jsonl]' --set data.limit=4000 --set train.epochs=2
 
-Both are trained on the same rows in the same order from the same seed, beside the same heads, by
-the negative log-likelihood of a sentence's annotation: of all its tags (what the product does), or
-of its first and its last token. Scores are of tokens on the dev rows, without quantisation; the
-last epoch counts, so nothing is chosen on them.
+All are trained on the same rows in the same order from the same seed, beside the same heads, by the
+negative log-likelihood of a sentence's annotation: of the answer among all with at most one span
+(what the product does), of all its tags one by one, or of its first and its last token. Scores are
+macro-F1 of the heads and F1 of tokens on the dev rows, without quantisation; the last epoch counts,
+so nothing is chosen on them. Both matter: what wins spans by a loud loss loses labels.
 """
 
 from __future__ import annotations
@@ -24,17 +25,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import get_scheduler
 
-from stance.spans import NOTHING, best_tokens
+from stance.spans import BEGIN, INSIDE, NOTHING, OUTSIDE, best_tokens
 from training.base import load_base
 from training.batches import MISSING, Batches
 from training.config import Config, load_config
 from training.corpus import read_dataset
 from training.losses import BatchLoss
+from training.metrics import score
 from training.model import SentenceClassifier, parameter_groups
 from training.precision import mixed_precision
 
 
-class Bio:
+class Segment:
     """The product's own way."""
 
     def __init__(self, config: Config, loss: BatchLoss) -> None:
@@ -48,6 +50,29 @@ class Bio:
         return output
 
 
+class Tags(Segment):
+    """BIO as it is usually trained: a sentence costs the sum of what its tags cost."""
+
+    def __init__(self, config: Config, loss: BatchLoss) -> None:
+        super().__init__(config, loss)
+        self._config = config
+
+    def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
+        total = _heads_only(self._loss, self._config, outputs, targets)
+        for name, span in self._config.spans.items():
+            known = targets[name][:, 0] != MISSING
+            scores, (first, last) = (
+                outputs[name][known],
+                targets[name][known].unsqueeze(2).unbind(1),
+            )
+            places = torch.arange(scores.shape[1])
+            tags = torch.where((first > 0) & (first < places) & (places <= last), INSIDE, OUTSIDE)
+            tags = torch.where((first > 0) & (places == first), BEGIN, tags)
+            cost = functional.cross_entropy(scores.flatten(0, 1), tags.flatten(), reduction="sum")
+            total = total + span.weight * cost / max(len(tags), 1)
+        return total
+
+
 class StartEnd:
     """First and last token are each a choice among the tokens, the first one standing for none.
 
@@ -58,9 +83,7 @@ class StartEnd:
         self._config, self._loss = config, loss
 
     def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
-        # Without their targets the spans cost nothing in the loss of the heads.
-        silent = {name: torch.full_like(targets[name], MISSING) for name in self._config.spans}
-        total = self._loss(outputs, {**targets, **silent})
+        total = _heads_only(self._loss, self._config, outputs, targets)
         for name, span in self._config.spans.items():
             choice = functional.cross_entropy(
                 self.scores(outputs[name]), targets[name], ignore_index=MISSING
@@ -72,11 +95,25 @@ class StartEnd:
         return output[..., 1:]
 
 
-SCHEMES: dict[str, type[Bio] | type[StartEnd]] = {"bio": Bio, "start-end": StartEnd}
+def _heads_only(
+    loss: BatchLoss, config: Config, outputs: dict[str, Tensor], targets: dict[str, Tensor]
+) -> Tensor:
+    # Without their targets the spans cost nothing.
+    silent = {name: torch.full_like(targets[name], MISSING) for name in config.spans}
+    return loss(outputs, {**targets, **silent})
 
 
-def fit(config: Config, scheme: type[Bio] | type[StartEnd], progress: Console) -> dict[str, float]:
-    """Train and score one scheme: exact and overlap F1 per span, and the minutes."""
+SCHEMES: dict[str, type[Segment] | type[StartEnd]] = {
+    "segment": Segment,
+    "tags": Tags,
+    "start-end": StartEnd,
+}
+
+
+def fit(
+    config: Config, scheme: type[Segment] | type[StartEnd], progress: Console
+) -> dict[str, float]:
+    """Train one scheme: its scores, and the minutes."""
     settings = config.train
     names = list(config.spans)
     base, _ = load_base(config.base, allow_fallback=True)
@@ -121,35 +158,44 @@ def fit(config: Config, scheme: type[Bio] | type[StartEnd], progress: Console) -
                 place = f"epoch {epoch + 1}, step {done}"
                 progress.print(f"{scheme.__name__}: {place}, loss {loss.item():.3f}")
     minutes = (time.monotonic() - began) / 60
-    return {**scores(model, dev, names, way.scores), "minutes": minutes}
+    return {**scores(model, dev, config, way.scores), "minutes": minutes}
 
 
 def scores(
-    model: nn.Module, dev: Batches, names: list[str], read: Callable[[Tensor], Tensor]
+    model: nn.Module, dev: Batches, config: Config, read: Callable[[Tensor], Tensor]
 ) -> dict[str, float]:
-    """Exact and overlap F1 of each span, in tokens."""
+    """Macro-F1 of each head, exact and overlap F1 of each span, in tokens."""
     model.eval()
-    counts = {name: [0, 0, 0] for name in names}  # exact, overlapping, annotated + predicted
+    labels: dict[str, list[tuple[str, str]]] = {name: [] for name in config.heads}
+    counts = {name: [0, 0, 0] for name in config.spans}  # exact, overlapping, annotated + predicted
     with torch.inference_mode():
         for rows in dev.groups.in_order():
             batch = dev.batch(rows)
             outputs: Mapping[str, Tensor] = model(batch.input_ids, batch.attention_mask)
-            for name in names:
-                lengths = batch.attention_mask.sum(1).tolist()
-                for logits, length, gold in zip(
-                    outputs[name], lengths, batch.targets[name].tolist(), strict=True
-                ):
+            for name, settings in config.heads.items():
+                head = settings.head(name)
+                for logits, gold in zip(outputs[name], batch.targets[name].tolist(), strict=True):
+                    if gold != MISSING:
+                        told = head.read_out(logits.numpy()).label
+                        labels[name].append((head.reported(head.labels[gold]), told))
+            lengths = batch.attention_mask.sum(1).tolist()
+            for name, count in counts.items():
+                spans = map(tuple, batch.targets[name].tolist())
+                for logits, length, gold in zip(outputs[name], lengths, spans, strict=True):
                     if gold[0] == MISSING:
                         continue
                     told, _ = best_tokens(read(logits[:length]).numpy())
-                    both = tuple(gold) != NOTHING and told != NOTHING
-                    counts[name][0] += both and tuple(gold) == told
-                    counts[name][1] += both and told[0] <= gold[1] and gold[0] <= told[1]
-                    counts[name][2] += (tuple(gold) != NOTHING) + (told != NOTHING)
+                    both = NOTHING not in (gold, told)
+                    count[0] += both and gold == told
+                    count[1] += both and told[0] <= gold[1] and gold[0] <= told[1]
+                    count[2] += (gold != NOTHING) + (told != NOTHING)
     return {
-        f"{name} {kind}": 2 * hits / total if total else math.nan
-        for name, (exact, overlap, total) in counts.items()
-        for kind, hits in (("exact", exact), ("overlap", overlap))
+        **{name: score(*zip(*pairs, strict=True)).macro_f1 for name, pairs in labels.items()},
+        **{
+            f"{name} {kind}": 2 * hits / total if total else math.nan
+            for name, (exact, overlap, total) in counts.items()
+            for kind, hits in (("exact", exact), ("overlap", overlap))
+        },
     }
 
 

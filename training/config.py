@@ -100,7 +100,7 @@ class HeadConfig(Section):
 class SpanConfig(Section):
     """Words to find in the sentence, verbatim, or to find absent."""
 
-    weight: float = Field(0.5, gt=0, description="weight of the span in the loss")
+    weight: float = Field(0.2, gt=0, description="weight of the span in the loss")
     column: str | None = Field(None, description="column of the data; the span's name if omitted")
 
 

@@ -53,9 +53,6 @@ def test_rdrop_costs_nothing_where_the_halves_agree():
     one = torch.randn(3, 4)
     assert float(disagreement(torch.cat([one, one]))) == 0
     assert float(disagreement(torch.cat([one, one + torch.randn(3, 4)]))) > 0
-    padding = (torch.arange(7)[None, :, None] > 4) & (torch.arange(3) > 0)
-    spans = torch.randn(2, 7, 3).masked_fill(padding, -1e4)
-    assert 0 < float(disagreement(spans)) < 100
 
 
 def test_the_attack_raises_the_loss_and_leaves_no_trace():

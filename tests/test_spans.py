@@ -99,3 +99,12 @@ def test_the_loss_is_the_likelihood_that_the_decoder_reads(tiny_config):
     unknown = {name: labels.repeat(2) for name, labels in unknown.items()}
     got = float(cost({"cue": both, **silent}, {**target, **unknown}))
     assert got == pytest.approx(costs[2, 4], rel=1e-5)
+    # R-Drop weighs how far the answers of the two halves are apart.
+    config = load_config(tiny_config, ["spans={cue: {weight: 2}}", "train.rdrop=1"])
+    dropped = BatchLoss(config, {}, torch.device("cpu"))
+    target = {"cue": torch.tensor([[2, 4], [2, 4]]), **unknown}
+    same = float(dropped({"cue": logits.repeat(2, 1, 1), **silent}, target))
+    assert same == pytest.approx(costs[2, 4], rel=1e-5)
+    apart = float(dropped({"cue": both, **silent}, target))
+    assert np.isfinite(apart)
+    assert apart > float(cost({"cue": both, **silent}, target))

@@ -13,6 +13,7 @@ from torch.nn import functional
 from stance.spans import BEGIN, INSIDE, OUTSIDE
 from training.batches import MISSING
 from training.config import Config, HeadConfig, SpanConfig, TrainConfig
+from training.model import NOWHERE
 
 
 class BatchLoss:
@@ -45,20 +46,22 @@ class BatchLoss:
         tasks: dict[str, HeadConfig | SpanConfig] = {**self._config.heads, **self._config.spans}
         for name, task in tasks.items():
             scores, target = logits[name].float(), targets[name]
+            if name in self._config.spans:
+                scores, target = _answers(scores, target)
             share = 1.0
             if distill and teacher and name in teacher:
                 distance = imitation(scores, teacher[name], distill.temperature)
                 parts.append(task.weight * distill.weight * distance)
                 share -= distill.weight
             if (target != MISSING).any():
-                is_head = name in self._weights
-                loss = self._head(name, scores, target) if is_head else _span(scores, target)
-                parts.append(task.weight * share * loss)
+                parts.append(task.weight * share * self._supervised(name, scores, target))
             if rdrop:
                 parts.append(task.weight * rdrop * disagreement(scores))
         return torch.stack(parts).sum()
 
-    def _head(self, name: str, logits: Tensor, target: Tensor) -> Tensor:
+    def _supervised(self, name: str, logits: Tensor, target: Tensor) -> Tensor:
+        if name in self._config.spans:
+            return functional.cross_entropy(logits, target, ignore_index=MISSING)
         settings, weight = self._config.train, self._weights[name]
         known = target != MISSING
         logits, target = logits[known], target[known]
@@ -75,8 +78,8 @@ class BatchLoss:
         return losses.sum() / weight[target].sum()
 
 
-def _span(logits: Tensor, target: Tensor) -> Tensor:
-    """How unlikely the annotated answer is among all with at most one span.
+def _answers(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """A span as one choice: scores of every answer with at most one span, and the annotated one.
 
     What `stance.spans` decodes by: a semi-Markov conditional random field (Sarawagi and Cohen 2004)
     of one segment. The likelihood of each token's tag instead, summed, drowns the heads.
@@ -84,18 +87,20 @@ def _span(logits: Tensor, target: Tensor) -> Tensor:
     Args:
         logits: (batch, length, 3), the tags' scores.
         target: (batch, 2), first and last token.
+
+    Returns:
+        (batch, length * length), the scores by first token and last; (batch,), their indices.
     """
-    known = target[:, 0] != MISSING
-    logits, (first, last) = logits[known], target[known].unbind(1)
     length = logits.shape[1]
     added = logits - logits[..., [OUTSIDE]]
     inside = added[..., INSIDE].cumsum(1)
     pairs = (added[..., BEGIN] - inside).unsqueeze(2) + inside.unsqueeze(1)
     possible = torch.ones(length, length, dtype=torch.bool, device=logits.device).triu()
     possible[0] = False  # the first token is a special one
-    pairs = pairs.masked_fill(~possible, -torch.inf)
+    pairs = pairs.masked_fill(~possible, NOWHERE)
     pairs[:, 0, 0] = 0.0  # no span
-    return functional.cross_entropy(pairs.flatten(1), first * length + last)
+    first, last = target.unbind(1)
+    return pairs.flatten(1), torch.where(first == MISSING, MISSING, first * length + last)
 
 
 def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:
@@ -111,11 +116,11 @@ def _class_weights(shares: Tensor, settings: TrainConfig) -> Tensor:
 def disagreement(logits: Tensor) -> Tensor:
     """Mean of both Kullback-Leibler divergences between the halves of a batch.
 
-    R-Drop: Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks". Of heads, (batch,
-    labels), or of spans, (batch, length, 3), summed over the tokens as in their loss.
+    R-Drop: Liang et al. 2021, "R-Drop: Regularized Dropout for Neural Networks". The logits are
+    (batch, choices).
     """
     one, other = functional.log_softmax(logits, dim=-1).chunk(2)
-    return ((one.exp() - other.exp()) * (one - other)).flatten(1).sum(1).mean() / 2
+    return ((one.exp() - other.exp()) * (one - other)).sum(1).mean() / 2
 
 
 def imitation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -14,7 +14,7 @@ from training.config import HeadConfig, OptimizerConfig
 
 # A layer's number in a parameter's name: of BERT and most others, and of ALBERT's shared layers.
 _LAYER = re.compile(r"\.(?:layers?|albert_layer_groups)\.(\d+)\.")
-NOWHERE = -1e4  # the score of padding being in a span; float16 still holds it
+NOWHERE = -1e4  # the score of what cannot be in a span; float16 still holds it
 
 
 class SentenceClassifier(nn.Module):

@@ -69,6 +69,7 @@ def test_the_bundles_before_format_4_score_first_and_last_tokens():
     span = decode_span(logits, OFFSETS, TEXT)
     assert span is not None
     assert span.text == "kabar itu"
+    assert span.confidence == pytest.approx(1 / (1 + 14 / np.exp(8)), abs=0.01)
     logits[0] = 20
     assert decode_span(logits, OFFSETS, TEXT) is None
 

@@ -21,6 +21,8 @@ from stance.errors import Interrupted
 
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
 
+from safetensors.torch import load_file, save_file  # noqa: E402
+
 from training.base import load_base  # noqa: E402
 from training.config import BaseConfig, Config, load_config  # noqa: E402
 from training.corpus import read_dataset  # noqa: E402
@@ -114,6 +116,18 @@ def test_a_misspelt_baseline_is_refused_before_training(stance, tiny_config, tmp
     assert outcome.status == 1
     assert "cue lexicon" in outcome.err
     assert not (tmp_path / "run").exists()
+
+
+def test_resume_refuses_weights_of_another_shape(stance, tiny_config):
+    assert stance("train", tiny_config).status == 0
+    weights = Path(load_config(tiny_config).output) / "checkpoint" / "model.safetensors"
+    state = load_file(weights)
+    state["heads.0.weight"] = state["heads.0.weight"][:-1].clone()
+    save_file(state, weights)
+    outcome = stance("train", tiny_config, "--resume")
+    assert outcome.status == 1
+    assert "another version of the model" in outcome.err
+    assert len(outcome.err.strip().splitlines()[-1]) < 400
 
 
 def test_resume_without_a_checkpoint(stance, tiny_config):

@@ -168,13 +168,26 @@ def _feed(tokenizer: PreTrainedTokenizerFast, text: str, longest: int) -> dict[s
     return {"input_ids": np.array([ids]), "attention_mask": np.ones((1, len(ids)), np.int64)}
 
 
+def _batch(feeds: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    longest = max(feed["input_ids"].shape[1] for feed in feeds)
+    return {
+        name: np.concatenate(
+            [np.pad(feed[name], ((0, 0), (0, longest - feed[name].shape[1]))) for feed in feeds]
+        )
+        for name in feeds[0]
+    }
+
+
 def _difference_from_torch(
     model: SentenceClassifier, graph: Path, feeds: Sequence[Mapping[str, np.ndarray]]
 ) -> float:
-    """The largest difference between the outputs of the graph and of torch, on single texts."""
+    """The largest difference between the outputs of the graph and of torch.
+
+    On single texts, and on the first two as a batch, whose padding is to be masked.
+    """
     session = ort.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
     difference = 0.0
-    for feed in feeds[:_TORCH_FEEDS]:
+    for feed in [*feeds[:_TORCH_FEEDS], _batch(feeds[:2])]:
         with torch.inference_mode():
             wanted = model(**{name: torch.from_numpy(array) for name, array in feed.items()})
         for values, told in zip(wanted.values(), session.run(None, dict(feed)), strict=True):

@@ -131,7 +131,8 @@ class Loop:
         """Load the checkpoint, weights, optimizer and random states included.
 
         Raises:
-            ConfigError: there is none, or it was made with another configuration or other data.
+            ConfigError: there is none, or it was made with another configuration, other data or
+                another version of the model.
         """
         folder = self.folder / CHECKPOINT
         if not folder.is_dir():
@@ -146,7 +147,13 @@ class Loop:
                 f"{folder} was made with other data than is there now ({', '.join(changed)}); "
                 "put it back, or run without --resume"
             )
-        self.accelerator.load_state(str(folder))
+        try:
+            self.accelerator.load_state(str(folder))
+        except RuntimeError as error:  # torch's, on weights of another shape
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"{folder} is of another version of the model ({reason}); run without --resume"
+            ) from None
         position = Position(**content["position"])
         self._started = time.monotonic() - 60 * position.minutes
         return position

@@ -98,8 +98,8 @@ class Head:
 class Bundle:
     """A manifest, typed. `path` is the folder it was read from.
 
-    `spans` names the graph's span outputs, each of shape (batch, length, 3): logits of a token's
-    tag, as `stance.spans` reads them.
+    `spans` names the graph's span outputs, each of shape (batch, length, 3), in older formats
+    (batch, length, 2): logits of every token, as `stance.spans` reads them.
     `provenance` (base, config, data, versions) and `metrics` are for people and reports: nothing
     in inference depends on them.
     """

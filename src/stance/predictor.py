@@ -206,7 +206,7 @@ class Predictor:
         return Prediction(text, heads, truncated, spans)
 
     def _graph(self, runtime: _Runtime, encoding: Encoding) -> dict[str, np.ndarray]:
-        """The graph's outputs for one text: (labels,) per head, (tokens, 3) per span."""
+        """The graph's outputs for one text: (labels,) per head, (tokens, 3 or 2) per span."""
         ids = np.array([encoding.ids], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         outputs = runtime.session.run(runtime.outputs, inputs)

@@ -4,10 +4,12 @@ A span output scores every token as outside of the span, as its first token, or 
 inside (BIO tags: Ramshaw and Marcus 1995, "Text Chunking using Transformation-Based Learning"). As
 a sentence has at most one span of a kind, an answer is not any path of tags but one with a single
 segment or none, and its probability is that among all of these (a semi-Markov conditional random
-field, Sarawagi and Cohen 2004, of one segment). Training maximises the same probability.
+field, Sarawagi and Cohen 2004, of one segment). Training maximises the same probability, but knows
+no limit of length.
 
 Bundles before format 4 score every token as the span's first and as its last instead, the first
-position standing for «no span» (Devlin et al. 2019, section 4.3); these are read as well.
+position standing for «no span» (Devlin et al. 2019, section 4.3); these are read as well, as the
+width of their outputs tells, with a probability among the same answers.
 """
 
 from __future__ import annotations

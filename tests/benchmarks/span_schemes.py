@@ -5,9 +5,10 @@
 
 All are trained on the same rows in the same order from the same seed, beside the same heads, by the
 negative log-likelihood of a sentence's annotation: of the answer among all with at most one span
-(what the product does), of all its tags one by one, or of its first and its last token. Scores are
-macro-F1 of the heads and F1 of tokens on the dev rows, without quantisation; the last epoch counts,
-so nothing is chosen on them. Both matter: what wins spans by a loud loss loses labels.
+(what the product does), of all its tags one by one, or of first and last token (the mean of both).
+Scores are macro-F1 of the heads and F1 of spans, in tokens, on the dev rows, without quantisation;
+the last epoch counts, so nothing is chosen on them. Both matter: what wins spans by a loud loss
+loses labels.
 """
 
 from __future__ import annotations
@@ -85,10 +86,10 @@ class StartEnd:
     def loss(self, outputs: dict[str, Tensor], targets: dict[str, Tensor]) -> Tensor:
         total = _heads_only(self._loss, self._config, outputs, targets)
         for name, span in self._config.spans.items():
-            choice = functional.cross_entropy(
-                self.scores(outputs[name]), targets[name], ignore_index=MISSING
-            )
-            total = total + span.weight * choice
+            scores, target = self.scores(outputs[name]), targets[name]
+            if (target != MISSING).any():
+                choice = functional.cross_entropy(scores, target, ignore_index=MISSING)
+                total = total + span.weight * choice
         return total
 
     def scores(self, output: Tensor) -> Tensor:

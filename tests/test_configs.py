@@ -16,7 +16,7 @@ from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel  # noq
 from stance import ConfigError, Predictor  # noqa: E402
 from training.base import load_base  # noqa: E402
 from training.config import BaseConfig, OptimizerConfig, load_config  # noqa: E402
-from training.model import SentenceClassifier, parameter_groups  # noqa: E402
+from training.model import NEW, SentenceClassifier, parameter_groups  # noqa: E402
 from training.pretrain import PretrainConfig, pretrain  # noqa: E402
 from training.run import train  # noqa: E402
 from training.schema import load  # noqa: E402
@@ -108,7 +108,7 @@ def rates(base: Path) -> dict[float, int]:
     model = SentenceClassifier(loaded.encoder, {}, ["cue"], "mean", 0.1)
     settings = OptimizerConfig(learning_rate=1.0, head_learning_rate=7.0, layer_decay=0.5)
     found: dict[float, int] = {}
-    for group in parameter_groups(model, ("heads.", "spans."), settings):
+    for group in parameter_groups(model, NEW, settings):
         found[group["lr"]] = found.get(group["lr"], 0) + len(group["params"])
     assert sum(found.values()) == len(list(model.parameters()))
     return found

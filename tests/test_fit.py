@@ -80,6 +80,7 @@ def test_the_attack_raises_the_loss_and_leaves_no_trace():
         ["train.rdrop=1", "train.dropout=0.1"],
         ["train.adversarial=0.5"],
         ["train.loss=focal", "train.rdrop=0.5", "train.adversarial=0.5"],
+        ["base.pooling=attention"],
         ["train.gradient_accumulation=3", "train.layer_decay=0.8", "base.pooling=cls"],
     ],
 )

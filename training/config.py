@@ -47,8 +47,9 @@ class EncoderConfig(Section):
 class BaseConfig(EncoderConfig):
     """The encoder, as a classifier uses it."""
 
-    pooling: Literal["mean", "cls"] = Field(
-        "mean", description="sentence vector: masked mean of the tokens, or the first token"
+    pooling: Literal["mean", "cls", "attention"] = Field(
+        "mean",
+        description="what a head sees: the tokens' mean, the first one, or a mean it weighs itself",
     )
 
 

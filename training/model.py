@@ -15,6 +15,7 @@ from training.config import HeadConfig, OptimizerConfig
 # A layer's number in a parameter's name: of BERT and most others, and of ALBERT's shared layers.
 _LAYER = re.compile(r"\.(?:layers?|albert_layer_groups)\.(\d+)\.")
 NOWHERE = -1e4  # the score of what cannot be in a span; float16 still holds it
+NEW = ("heads.", "spans.", "queries.")  # how the names of parameters begin that start from nothing
 
 
 class SentenceClassifier(nn.Module):
@@ -24,7 +25,8 @@ class SentenceClassifier(nn.Module):
         encoder: any transformers encoder whose output has `last_hidden_state`.
         heads: the tasks, in the order of the outputs.
         spans: the spans to find, whose outputs follow.
-        pooling: `mean` (masked mean of all tokens) or `cls` (first token).
+        pooling: what a head sees of the sentence: `mean` (of all tokens), `cls` (the first token)
+            or `attention` (a mean that each head weighs for itself).
         dropout: probability, before the heads.
     """
 
@@ -45,6 +47,9 @@ class SentenceClassifier(nn.Module):
         self.head_names, self.span_names = tuple(heads), tuple(spans)
         self.heads = nn.ModuleList(nn.Linear(width, len(head.labels)) for head in heads.values())
         self.spans = nn.ModuleList(nn.Linear(width, len(TAGS)) for _ in spans)
+        if pooling == "attention":
+            self.queries = nn.Linear(width, len(heads), bias=False)
+            nn.init.zeros_(self.queries.weight)  # it begins as the plain mean
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """Token ids and mask, both (batch, length), to logits.
@@ -55,19 +60,33 @@ class SentenceClassifier(nn.Module):
         """
         output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
         states = output.last_hidden_state
-        if self.pooling == "cls":
-            pooled = states[:, 0]
-        else:
-            mask = attention_mask.unsqueeze(-1).to(states.dtype)
-            pooled = (states * mask).sum(1) / mask.sum(1)
-        pooled = self.dropout(pooled)
-        heads = zip(self.head_names, self.heads, strict=True)
-        outputs = {name: head(pooled) for name, head in heads}
+        pooled = self._pooled(states, attention_mask)
+        heads = zip(self.head_names, self.heads, pooled, strict=True)
+        outputs = {name: head(sentence) for name, head, sentence in heads}
         tags = torch.arange(len(TAGS), device=states.device)
         impossible = (attention_mask.unsqueeze(-1) == 0) & (tags != OUTSIDE)
         for name, span in zip(self.span_names, self.spans, strict=True):
             outputs[name] = span(self.dropout(states)).masked_fill(impossible, NOWHERE)
         return outputs
+
+    def _pooled(self, states: Tensor, attention_mask: Tensor) -> Sequence[Tensor]:
+        """What each head sees of the sentences, (batch, width), after dropout.
+
+        Attention by one learned query per head: Lin et al. 2017, "A Structured Self-Attentive
+        Sentence Embedding", without the hidden layer.
+        """
+        mask = attention_mask.unsqueeze(-1)
+        if self.pooling == "attention":
+            scores = self.queries(states).float().masked_fill(mask == 0, NOWHERE)
+            weights = scores.softmax(1).to(states.dtype)
+            pooled: Tensor = self.dropout(weights.transpose(1, 2) @ states)
+            return pooled.unbind(1)
+        if self.pooling == "cls":
+            sentence = states[:, 0]
+        else:
+            kept = mask.to(states.dtype)
+            sentence = (states * kept).sum(1) / kept.sum(1)
+        return [self.dropout(sentence)] * len(self.heads)
 
 
 def parameter_groups(

@@ -28,7 +28,7 @@ from training.config import Config
 from training.loop import BEST, LOG, Loop, Position, finite
 from training.losses import BatchLoss, attacked, watched
 from training.metrics import score
-from training.model import SentenceClassifier, parameter_groups
+from training.model import NEW, SentenceClassifier, parameter_groups
 
 
 class Trainer:
@@ -65,7 +65,7 @@ class Trainer:
         updates = settings.epochs * math.ceil(len(train.groups) / settings.gradient_accumulation)
         self._loop = Loop(
             self.model,
-            parameter_groups(self.model, ("heads.", "spans."), settings),
+            parameter_groups(self.model, NEW, settings),
             lambda optimizer: get_scheduler(
                 settings.schedule, optimizer, int(updates * settings.warmup), updates
             ),

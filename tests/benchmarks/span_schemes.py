@@ -33,7 +33,7 @@ from training.config import Config, load_config
 from training.corpus import read_dataset
 from training.losses import BatchLoss
 from training.metrics import score
-from training.model import SentenceClassifier, parameter_groups
+from training.model import NEW, SentenceClassifier, parameter_groups
 from training.precision import mixed_precision
 
 
@@ -133,9 +133,7 @@ def fit(
     model = SentenceClassifier(
         base.encoder, config.heads, names, config.base.pooling, settings.dropout
     )
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, ("heads.", "spans."), settings), fused=True
-    )
+    optimizer = torch.optim.AdamW(parameter_groups(model, NEW, settings), fused=True)
     steps = settings.epochs * len(train.groups)
     schedule = get_scheduler(settings.schedule, optimizer, int(steps * settings.warmup), steps)
     shares = {n: train.class_shares(n, len(h.labels)) for n, h in config.heads.items()}

@@ -24,6 +24,15 @@ def test_thresholds_treat_equal_confidences_alike_and_are_not_above_them():
     assert confidences[1] < fitted.thresholds["a"] <= confidences[0]
 
 
+def test_a_label_that_is_never_right_is_never_believed():
+    head = Head("topic", ("a", "b", "c"), {})
+    logits = np.array([[4.0, 0.0, 0.0]] * 9 + [[0.0, 1.0, 0.0]])
+    rows = [Example("x", {"topic": "a"}, "")] * 10
+    fitted = calibrated(head, logits, rows, 0.95)
+    assert fitted.thresholds["b"] == fitted.thresholds["c"] == 1.0
+    assert fitted.thresholds["a"] < 1.0
+
+
 def test_calibration_takes_back_a_shift_of_the_classes():
     # Logits as of a model that saw «a» far too often: right but for 2 on its side.
     generator = np.random.default_rng(0)

@@ -136,6 +136,19 @@ def test_seeds_are_run_compared_and_the_best_kept(stance, tiny_config, tmp_path)
     assert Bundle.load(run / "seed-15" / "bundle").heads
 
 
+def test_seeds_of_fewer_files_are_run_again(stance, tiny_config, tmp_path):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    rows = tmp_path / "rows.jsonl"
+    (folder / "a.jsonl").write_text(rows.read_text())
+    arguments = ("--seeds", 2, "--set", f"data.train=[{folder}]")
+    assert stance("train", tiny_config, *arguments).status == 0
+    (folder / "b.jsonl").write_text(rows.read_text().replace("Senin", "Selasa"))
+    outcome = stance("train", tiny_config, *arguments, "--resume")
+    assert outcome.status == 1  # its checkpoint is of other rows, and says so
+    assert "b.jsonl" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [

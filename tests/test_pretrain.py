@@ -19,6 +19,7 @@ from transformers import AutoModel, PreTrainedTokenizerFast  # noqa: E402
 
 from training.base import load_base  # noqa: E402
 from training.config import EncoderConfig, load_config  # noqa: E402
+from training.loop import Loop  # noqa: E402
 from training.pretrain import PretrainConfig, pretrain  # noqa: E402
 from training.rawtext import MaskedText, read_documents  # noqa: E402
 from training.run import train  # noqa: E402
@@ -97,6 +98,19 @@ def test_a_stopped_run_resumes_and_ends_with_the_same_loss(config, tmp_path):
     pretrain(load(config, PretrainConfig, [steps]), resume=True)
     whole, parts = losses(tmp_path / "whole"), losses(tmp_path / "run")
     assert parts[max(whole)] == pytest.approx(whole[max(whole)], abs=1e-3)
+
+
+def test_every_epoch_leaves_a_checkpoint(config, monkeypatch):
+    save, epochs = Loop.save, []
+
+    def noted(self, position):
+        epochs.append((position.epoch, position.step))
+        save(self, position)
+
+    monkeypatch.setattr(Loop, "save", noted)
+    pretrain(load(config, PretrainConfig, ["train.epochs=3"]))
+    assert epochs[:-1] == [(1, 0), (2, 0)]
+    assert epochs[-1][0] == 2
 
 
 def test_budgets_end_a_run(config, tmp_path):
@@ -187,7 +201,7 @@ def test_plain_text(tmp_path):
         ("text.files=[/no/such.pdf]", "unknown format"),
         ("text.column=body", "articles.jsonl.gz:1: no column 'body'"),
         ("text.files=[]", "at least 1"),
-        ("text.colum=body", "did you mean 'column'"),
+        ("text.colum=body", "did you mean 'text.column'"),
         ("train.masking=1", "less than 1"),
     ],
 )

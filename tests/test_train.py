@@ -17,6 +17,7 @@ import yaml
 from conftest import HEADS, ROOT, ROWS, write_config
 
 from stance import Bundle, DataError, Predictor
+from stance.bundle import sha256
 from stance.errors import Interrupted
 
 torch = pytest.importorskip("torch", reason="training needs the `train` extra")
@@ -130,6 +131,21 @@ def test_resume_refuses_weights_of_another_shape(stance, tiny_config):
     assert len(outcome.err.strip().splitlines()[-1]) < 400
 
 
+def test_a_crash_between_two_checkpoints_leaves_one(stance, tiny_config, tmp_path):
+    assert stance("train", tiny_config).status == 0
+    run = tmp_path / "run"
+    (run / "checkpoint").rename(run / "checkpoint.old")
+    outcome = stance("train", tiny_config, "--resume")
+    assert outcome.status == 0, outcome.err
+    assert {path.name for path in run.glob("checkpoint*")} == {"checkpoint"}
+
+
+def test_a_number_can_name_the_output(stance, tiny_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert stance("train", tiny_config, "--output", "2026").status == 0
+    assert (tmp_path / "2026" / "bundle").is_dir()
+
+
 def test_resume_without_a_checkpoint(stance, tiny_config):
     outcome = stance("train", tiny_config, "--resume")
     assert (outcome.status, outcome.err.count("no checkpoint")) == (1, 1)
@@ -142,7 +158,8 @@ def test_fallback_is_announced_and_recorded(stance, tiny_config, tiny_base, tmp_
     assert sum("cannot be reached" in line for line in outcome.err.splitlines()) == 1
     base = Bundle.load(tmp_path / "run" / "bundle").provenance["base"]
     found = {"requested": "nobody/no-such-encoder", "used": str(tiny_base)}
-    assert base == {**found, "weights": None, "layers": 2}
+    revision = sha256(tiny_base / "model.safetensors")
+    assert base == {**found, "weights": None, "revision": revision, "layers": 2}
     refused = stance("train", tiny_config, *wanted, "--no-fallback")
     assert refused.status == 1
     assert "--no-fallback" in refused.err
@@ -191,7 +208,12 @@ def test_any_table_with_any_columns_trains(suffix, tiny_config, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.learning_rat=1", "did you mean 'learning_rate'"),
+        ("train.learning_rat=1", "did you mean 'train.learning_rate'"),
+        ("epochs=3", "did you mean 'train.epochs'"),
+        ("train.max_length=64", "did you mean 'base.max_length'"),
+        ("heads.certainty.lables=[a, b]", "did you mean 'heads.certainty.labels'"),
+        ("train.seed=99999999999", "less than 2147483648"),
+        ("heads.confidence={labels: [a, b]}", "can be called 'confidence'"),
         ("trian.epochs=1", "did you mean 'train'"),
         ("train.epochs=0", "greater than or equal to 1"),
         ("train.epochs=many", "valid integer"),
@@ -208,7 +230,10 @@ def test_mistakes_in_a_configuration_are_one_line(stance, tiny_config, override,
     assert message in outcome.err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("content", ["", "- a list", "base: [unclosed", "\x00"])
+DOUBLED = "base: {name: x}\ndata: {train: [a], dev: [a]}\ndata: {train: [b], dev: [b]}"
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "base: [unclosed", "\x00", DOUBLED])
 def test_a_file_that_is_no_configuration(stance, tmp_path, content):
     file = tmp_path / "bad.yaml"
     file.write_text(content)

@@ -92,7 +92,7 @@ def test_trials_that_are_behind_stop_early(config, tmp_path):
     ("overrides", "message"),
     [
         (["tune=null"], "no tune section"),
-        (["tune.space={train.lerning_rate: [1, 2]}"], "did you mean 'learning_rate'"),
+        (["tune.space={train.lerning_rate: [1, 2]}"], "did you mean 'train.learning_rate'"),
         (["tune.space={train.dropout: {low: 0.1, high: 2}}"], "train.dropout=2"),
         (["tune.space={train.dropout: {low: 0.2, high: 0.1}}"], "0.2 is not below high 0.1"),
         (["tune.space={}"], "at least 1"),
@@ -111,6 +111,24 @@ def test_another_study_is_not_mixed_in(stance, config):
     outcome = stance("tune", config, "--set", "train.epochs=1")
     assert outcome.status == 1
     assert "study of another configuration" in outcome.err
+
+
+def test_a_study_does_not_go_on_with_other_rows(stance, config, tmp_path):
+    assert stance("tune", config, "--set", "tune.trials=1").status == 0
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(rows.read_text().replace("Senin", "Selasa"))
+    outcome = stance("tune", config, "--set", "tune.trials=2")
+    assert outcome.status == 1
+    assert "rows.jsonl" in outcome.err.splitlines()[-1]
+
+
+def test_a_trial_that_diverges_does_not_end_the_search(stance, config, tmp_path):
+    space = "tune.space={train.learning_rate: [1.0e-3, 1.0e+35]}"
+    outcome = stance("tune", config, "--set", space, "--set", "tune.trials=6")
+    assert outcome.status == 0, outcome.err
+    states = {t.params["train.learning_rate"]: t.state.name for t in trials(tmp_path / "run")}
+    assert states == {1e-3: "COMPLETE", 1e35: "PRUNED"}
+    assert "the loss is" in outcome.err
 
 
 def test_values_that_cannot_stand_together_end_a_trial_not_the_search(stance, config, tmp_path):

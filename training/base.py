@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
+from transformers.utils import SAFE_WEIGHTS_NAME, WEIGHTS_NAME
 from transformers.utils import logging as transformers_logging
 
 from stance.bundle import Bundle, sha256
@@ -31,7 +32,8 @@ class Base:
 
     `headless` says that the files hold no weights for the head that was asked for; `weights` is the
     sha256 of the fine-tuned weights where a finished run is the base, and then `used` is the base
-    that the run started from.
+    that the run started from. `revision` tells one state of `used` from another: the hub's commit,
+    or the sha256 of a folder's weights.
     """
 
     encoder: PreTrainedModel
@@ -40,11 +42,13 @@ class Base:
     used: str
     headless: bool
     weights: str | None = None
+    revision: str | None = None
 
     @property
     def inputs(self) -> dict[str, str]:
         """What a run that starts here has to find again when it is resumed."""
-        return {"base": self.used, **({"weights": self.weights} if self.weights else {})}
+        known = {"base": self.used, "base.revision": self.revision, "weights": self.weights}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 def load_base(
@@ -98,7 +102,15 @@ def _load(name: str, config: EncoderConfig, kind: Any) -> Base:
     if config.max_length > positions:
         raise ConfigError(f"base.max_length {config.max_length} is over {name!r}'s {positions}")
     headless = any("pooler" not in key for key in report["missing_keys"])
-    return Base(encoder, _tokenizer(name, settings.vocab_size), config.name, name, headless)
+    tokenizer = _tokenizer(name, settings.vocab_size)
+    revision = _revision(name, settings)
+    return Base(encoder, tokenizer, config.name, name, headless, revision=revision)
+
+
+def _revision(name: str, settings: Any) -> str | None:
+    files = (Path(name) / file for file in (SAFE_WEIGHTS_NAME, WEIGHTS_NAME))
+    found = next((file for file in files if file.is_file()), None)
+    return sha256(found) if found else getattr(settings, "_commit_hash", None)
 
 
 def _fine_tuned(run: Path, config: EncoderConfig, kind: Any) -> Base:

@@ -24,7 +24,8 @@ def calibrated(head: Head, logits: np.ndarray, dev: Sequence[Example], precision
     """The head with temperature and biases and, with these, a threshold per reported label.
 
     A threshold is the lowest confidence at and above which the label's precision on `dev` reaches
-    `precision`; where no confidence reaches it, the one of the highest precision.
+    `precision`; where no confidence reaches it, the one of the highest precision. A label that is
+    never right on `dev` has nothing to be believed on: its threshold is 1.
     """
     temperature, biases = _scaling(head, logits, dev)
     head = replace(head, temperature=temperature, biases=biases)
@@ -41,9 +42,12 @@ def calibrated(head: Head, logits: np.ndarray, dev: Sequence[Example], precision
         # Of equal confidences, all or none: only the last one's place can be the threshold.
         confidences = np.array([confidence for confidence, _ in given])
         reached[:-1][confidences[:-1] == confidences[1:]] = -1.0
-        good = np.flatnonzero(reached >= min(precision, reached.max(initial=0.0)))
+        if not (best := reached.max(initial=0.0)):
+            thresholds[label] = 1.0
+            continue
+        good = np.flatnonzero(reached >= min(precision, best))
         # Rounded down, lest it lie above the confidence that it came from.
-        thresholds[label] = math.floor(confidences[good[-1]] * 1e4) / 1e4 if len(good) else 0.0
+        thresholds[label] = math.floor(confidences[good[-1]] * 1e4) / 1e4
     return replace(head, thresholds=thresholds)
 
 

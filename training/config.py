@@ -159,7 +159,7 @@ class OptimizerConfig(Section):
     warmup: float = Field(0.06, ge=0, lt=1, description="share of the updates that warms up")
     schedule: Literal["cosine", "linear"] = Field("cosine", description="decay after warm-up")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient clipping")
-    seed: int = Field(13, ge=0, description="of weights, order and dropout")
+    seed: int = Field(13, ge=0, lt=2**31, description="of weights, order and dropout")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto is bf16 where the processor gains by it"
     )
@@ -237,7 +237,8 @@ class ExportConfig(Section):
         0.95,
         gt=0,
         le=1,
-        description="precision on dev that a label's threshold for abstaining is fitted to",
+        description="precision on dev that a label's threshold for abstaining is fitted to; where "
+        "a label cannot reach it, to the highest that it reaches",
     )
     baselines: tuple[str, ...] = Field(
         ("majority", "cue", "tf-idf"),
@@ -278,7 +279,16 @@ class TuneConfig(Section):
     pruner: Literal["median", "halving", "none"] = Field(
         "median", description="which trials stop early: worse than the median, or the worse half"
     )
-    seed: int = Field(13, ge=0, description="of the search")
+    seed: int = Field(13, ge=0, lt=2**31, description="of the search")
+
+
+# What a prediction or its graph calls something else.
+RESERVED = {"file", "row", "start", "end", "text", "truncated", "spans", "fine", "abstained"} | {
+    "confidence",
+    "probabilities",
+    "input_ids",
+    "attention_mask",
+}
 
 
 class Config(Section):
@@ -303,6 +313,11 @@ class Config(Section):
             )
         if both := sorted(set(self.heads) & set(self.spans)):
             raise ValueError(f"{both[0]!r} is both a head and a span; rename one")
+        if taken := sorted({*self.heads, *self.spans} & RESERVED):
+            raise ValueError(
+                f"no head or span can be called {taken[0]!r}, a column of every prediction; "
+                "rename it, and say in its `column` where the data has it"
+            )
         known = ["mean", *self.heads, *self.spans]
         if self.train.metric not in known:
             raise ValueError(f"train.metric {self.train.metric!r} is none of {', '.join(known)}")

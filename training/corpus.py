@@ -69,11 +69,12 @@ def read_dataset(
             _example(row, origin, heads, spans or {}, table)
             for row, origin in read_rows(file, table.columns, table.delimiter)
         ]
-        examples += rows
-        files.append(DataFile(str(file), len(rows), sha256(file)))
+        used = rows[: None if table.limit is None else table.limit - len(examples)]
+        examples += used
+        files.append(DataFile(str(file), len(used), sha256(file)))
     if not examples:
         raise DataError(f"{', '.join(paths)}: no labelled rows")
-    return Dataset(tuple(examples[: table.limit]), tuple(files))
+    return Dataset(tuple(examples), tuple(files))
 
 
 def _example(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from types import FrameType
 
@@ -32,6 +33,7 @@ from training.precision import mixed_precision
 from training.schema import Section
 
 CHECKPOINT = "checkpoint"
+_OLD = f"{CHECKPOINT}.old"  # the one before, while the new one takes its place
 LOG = "log.jsonl"
 BEST = "best.safetensors"  # the weights of the best epoch
 SEEDS = "seeds.json"  # of a folder of several runs
@@ -50,7 +52,9 @@ class Position:
 
 def run_console() -> Console:
     """Where a run speaks: stderr, and only of the main process."""
-    return Console(stderr=True, soft_wrap=True, quiet=not PartialState().is_main_process)
+    # While one process exports and fits baselines the others wait, and NCCL would for 10 minutes.
+    state = PartialState(timeout=timedelta(hours=12))
+    return Console(stderr=True, soft_wrap=True, quiet=not state.is_main_process)
 
 
 class Loop:
@@ -98,7 +102,7 @@ class Loop:
         self._stop = _Stop()
         self._update = True
         self._advance: Callable[[int], None] = lambda epoch: None
-        self._started = time.monotonic()
+        self._started = self._saved = time.monotonic()
 
     @property
     def device(self) -> torch.device:
@@ -122,9 +126,10 @@ class Loop:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name in (LOG, *stale):
                 (self.folder / name).unlink(missing_ok=True)
-            shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+            for name in (CHECKPOINT, _OLD):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        self._started = time.monotonic()
+        self._started = self._saved = time.monotonic()
         return Position()
 
     def restore(self) -> Position:
@@ -134,9 +139,12 @@ class Loop:
             ConfigError: there is none, or it was made with another configuration, other data or
                 another version of the model.
         """
-        folder = self.folder / CHECKPOINT
-        if not folder.is_dir():
+        if not begun(self.folder):
             raise ConfigError(f"{self.folder}: no checkpoint to resume from; run without --resume")
+        folder = self.folder / CHECKPOINT
+        if self.accelerator.is_main_process and not folder.is_dir():
+            (self.folder / _OLD).rename(folder)
+        self.accelerator.wait_for_everyone()
         content = json.loads((folder / "position.json").read_text(encoding="utf-8"))
         if content["config"] != self._config:
             raise ConfigError(f"{folder} was made with another configuration; resume with that one")
@@ -155,13 +163,14 @@ class Loop:
                 f"{folder} is of another version of the model ({reason}); run without --resume"
             ) from None
         position = Position(**content["position"])
-        self._started = time.monotonic() - 60 * position.minutes
+        self._saved = time.monotonic()
+        self._started = self._saved - 60 * position.minutes
         return position
 
     def save(self, position: Position) -> None:
         """Write a checkpoint beside the old one, then take its place: a crash leaves one whole."""
         position = replace(position, minutes=self.minutes)
-        fresh = self.folder / f"{CHECKPOINT}.new"
+        folder, fresh, old = (self.folder / n for n in (CHECKPOINT, f"{CHECKPOINT}.new", _OLD))
         main = self.accelerator.is_main_process
         if main:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -171,8 +180,12 @@ class Loop:
         if main:
             content = {"position": asdict(position), "config": self._config, "inputs": self._inputs}
             (fresh / "position.json").write_text(json.dumps(content), encoding="utf-8")
-            shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
-            fresh.replace(self.folder / CHECKPOINT)
+            if folder.is_dir():
+                shutil.rmtree(old, ignore_errors=True)
+                folder.rename(old)
+            fresh.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+        self._saved = time.monotonic()
 
     def log(self, record: Mapping[str, object]) -> None:
         """Append a line to the run's log."""
@@ -219,7 +232,6 @@ class Loop:
         every, mine = self.accelerator.num_processes, self.accelerator.process_index
         # Every process must take the same number of steps: the last ones share the first batches.
         batches = [*batches, *batches[: -len(batches) % every]][mine::every]
-        saved_at = time.monotonic()
         for step, rows in enumerate(batches[position.step :], position.step + 1):
             # An epoch ends with an update, however few batches have been gathered for it.
             self._update = step % self._settings.gradient_accumulation == 0 or step == len(batches)
@@ -228,10 +240,9 @@ class Loop:
             if not self._update:
                 continue  # a checkpoint keeps no gradients
             stop = self.anyone(bool(self._stop))
-            due = time.monotonic() - saved_at > 60 * self._settings.checkpoint_minutes
+            due = time.monotonic() - self._saved > 60 * self._settings.checkpoint_minutes
             if stop or self.anyone(due):
                 self.save(replace(position, epoch=epoch, step=step))
-                saved_at = time.monotonic()
             if stop:
                 raise Interrupted(f"stopped in epoch {epoch + 1}; run again with --resume to go on")
 
@@ -264,14 +275,23 @@ class Loop:
         return bool(self.accelerator.reduce(torch.tensor(float(flag), device=self.device)) > 0)
 
 
+def begun(folder: Path) -> bool:
+    """Whether a run folder has a checkpoint to go on from."""
+    return any((folder / name).is_dir() for name in (CHECKPOINT, _OLD))
+
+
+class DivergedError(StanceError):
+    """The loss has become infinite or no number."""
+
+
 def finite(loss: Tensor) -> Tensor:
     """The loss, if it still is a number: otherwise every weight would cease to be one.
 
     Raises:
-        StanceError: it is infinite or not a number.
+        DivergedError: it is infinite or not a number.
     """
     if not torch.isfinite(loss):
-        raise StanceError(
+        raise DivergedError(
             f"the loss is {float(loss.detach())}: training has diverged; lower "
             "train.learning_rate or train.head_learning_rate and start again"
         )

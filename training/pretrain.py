@@ -197,12 +197,14 @@ class Pretraining:
                 position, epoch, self._text.groups.shuffled(seed, epoch)
             ):
                 yield epoch, step, rows
-            position = replace(position, step=0)
+            position = replace(position, epoch=epoch + 1, step=0)
+            if position.epoch < self._config.train.epochs:  # the run itself saves at its end
+                self._loop.save(position)
 
     def _step(self, rows: Sequence[int], epoch: int, step: int) -> float:
         settings = self._config.train
         # Every pass over the text draws its own masks; a resumed run draws those it would have.
-        generator = torch.Generator().manual_seed((settings.seed << 40) + (epoch << 32) + step)
+        generator = torch.Generator().manual_seed((settings.seed << 32) + (epoch << 24) + step)
         batch = self._text.batch(rows, settings.masking, generator).to(self._loop.device)
         self._loop.model.train()
         with self._loop.updating():

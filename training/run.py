@@ -24,20 +24,25 @@ from training.corpus import Dataset, Example, read_dataset
 from training.distill import keep_layers, teacher_logits
 from training.evaluate import beside, known_baselines
 from training.export import export_bundle
-from training.loop import BEST, CHECKPOINT, SEEDS, run_console
+from training.loop import BEST, SEEDS, begun, run_console
 from training.provenance import commit, versions
+from training.rows import data_files
 from training.scores import SystemScore
 from training.train import Trainer, best_scores, chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A run that is ready to start; `teacher` is the sha256 of a teacher's graph."""
+    """A run that is ready to start.
+
+    `inputs` is what was read, as `Loop` takes it, `teacher` the sha256 of a teacher's graph.
+    """
 
     trainer: Trainer
     base: Base
     data: Dataset
     dev: Dataset
+    inputs: Mapping[str, str]
     teacher: str | None
 
 
@@ -121,7 +126,7 @@ def prepare(config: Config, allow_fallback: bool = True) -> Prepared:
         parts[0].imitate(teacher_logits(config, data, console))
         teacher = inputs["teacher"] = sha256(Path(config.distill.teacher) / MODEL)
     trainer = Trainer(config, base, *parts, inputs, Path(config.output), console)
-    return Prepared(trainer, base, data, dev, teacher)
+    return Prepared(trainer, base, data, dev, inputs, teacher)
 
 
 def train_seeds(
@@ -145,8 +150,7 @@ def train_seeds(
     baselines = _once(beside)
     for seed, one in by_seed(config, seeds).items():
         if not (resume and _finished(one)):
-            begun = resume and (Path(one.output) / CHECKPOINT).is_dir()
-            train(one, begun, allow_fallback, notes, baselines)
+            train(one, resume and begun(Path(one.output)), allow_fallback, notes, baselines)
         scores[seed] = best_scores(Path(one.output), config.train.metric)
     best = max(scores, key=lambda seed: chosen(scores[seed], config.train.metric))
     state = PartialState()
@@ -195,6 +199,8 @@ def _finished(config: Config) -> bool:
     made = bundle.provenance
     files = [file for part in made.get("data", {}).values() for file in part]
     read = {Path(file["path"]): file["sha256"] for file in files}
+    if set(read) != {*data_files(config.data.train), *data_files(config.data.dev)}:
+        return False  # a folder of them has got another file, or lost one
     if weights := made["base"].get("weights"):
         read[Path(config.base.name) / BEST] = weights
     if config.distill:
@@ -241,6 +247,7 @@ def _provenance(config: Config, run: Prepared, notes: str) -> dict[str, Any]:
             "requested": run.base.requested,
             "used": run.base.used,
             "weights": run.base.weights,
+            "revision": run.base.revision,
             "layers": run.base.encoder.config.num_hidden_layers,
         },
         "weights": sha256(Path(config.output) / BEST),

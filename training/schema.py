@@ -15,6 +15,23 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from stance.errors import ConfigError
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error: of two sections one would be lost."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys: list[Any] = []
+        for place, _ in node.value:
+            if place.tag == "tag:yaml.org,2002:merge":
+                continue  # «<<» may stand as often as it likes
+            key = self.construct_object(place, deep=True)
+            if key in keys:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", place.start_mark
+                )
+            keys.append(key)
+        return super().construct_mapping(node, deep)
+
+
 class Section(BaseModel):
     """A part of a configuration: immutable, and closed to keys it does not know."""
 
@@ -32,7 +49,7 @@ def load(path: Path, schema: type[Schema], overrides: Sequence[str] = ()) -> Sch
             wrong type or out of range, or two values contradict each other.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -78,18 +95,35 @@ def assign(content: dict[str, Any], name: str, value: Any) -> None:
 
 def _first_problem(error: ValidationError, schema: type[Section]) -> str:
     problem = error.errors()[0]
-    location = ".".join(str(part) for part in problem["loc"])
+    # Of several types that a value may have, pydantic names the one it tried: no part of the key.
+    parts = [str(part) for part in problem["loc"] if "[" not in str(part)]
+    location = ".".join(parts)
     if problem["type"] == "extra_forbidden":
-        *_, key = problem["loc"]
-        names = {part for name, *_ in describe(schema) for part in name.split(".")}
-        near = difflib.get_close_matches(str(key), names, n=1)
-        return f"unknown key {location!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+        near = _nearest(parts, schema)
+        return f"unknown key {location!r}" + (f"; did you mean {near!r}?" if near else "")
     if problem["type"] == "missing":
         return f"key {location!r} is missing"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # our own words name the values already
         return f"{location}: {message}" if location else message
     return f"{location}: {message} (got {problem['input']!r})"
+
+
+def _nearest(parts: Sequence[str], schema: type[Section]) -> str | None:
+    """The known key most like an unknown one: beside it, else of its name elsewhere."""
+    *section, key = parts
+    known = [name.split(".") for name, *_ in describe(schema)]
+    here = {
+        name[len(section)]
+        for name in known
+        if len(name) > len(section)
+        and all(one in (own, "NAME") for one, own in zip(name, section, strict=False))
+    }
+    if near := difflib.get_close_matches(key, here, n=1):
+        return ".".join([*section, near[0]])
+    ends = {name[-1]: ".".join(name) for name in reversed(known)}
+    near = difflib.get_close_matches(key, ends, n=1)
+    return ends[near[0]] if near else None
 
 
 def describe(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

@@ -169,8 +169,9 @@ class Trainer:
                 save_file(state, loop.folder / f"{BEST}.new")
                 (loop.folder / f"{BEST}.new").replace(loop.folder / BEST)
         position = replace(position, epoch=epoch + 1, step=0)
-        loop.save(position)
+        # First: a crash in between measures the epoch once more, and never leaves it out.
         loop.log({"epoch": epoch + 1, "loss": round(loss, 4), "dev_f1": scores})
+        loop.save(position)
         shown = "  ".join(f"{name} {value:.3f}" for name, value in scores.items())
         loop.console.print(f"epoch {epoch + 1}: loss {loss:.3f}, dev F1: {shown}")
         after_epoch(epoch, scores)

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import matplotlib
 import optuna
+import torch
 import yaml
 from accelerate import PartialState
 from matplotlib.axes import Axes
@@ -31,7 +32,7 @@ from rich.table import Table
 from stance.errors import ConfigError, Interrupted
 from stance.writers import opened
 from training.config import Config, Range, TuneConfig
-from training.loop import run_console
+from training.loop import DivergedError, run_console
 from training.run import prepare
 from training.schema import assign, validated
 from training.train import chosen
@@ -82,6 +83,12 @@ def tune(config: Config, allow_fallback: bool = True) -> Path:
         except ConfigError as error:  # each value is possible, but not beside the others
             console.print(f"trial {trial.number} cannot be: {error}")
             raise optuna.TrialPruned from None
+        try:
+            run = prepare(one, allow_fallback)
+        except ConfigError as error:
+            console.print(f"trial {trial.number} cannot be: {error}")
+            raise optuna.TrialPruned from None
+        _same_inputs(study, settings, run.inputs)
         best = 0.0
 
         def report(epoch: int, scores: Mapping[str, float]) -> None:
@@ -94,11 +101,15 @@ def tune(config: Config, allow_fallback: bool = True) -> Path:
                 raise optuna.TrialPruned
 
         try:
-            prepare(one, allow_fallback).trainer.run(after_epoch=report)
+            run.trainer.run(after_epoch=report)
         except Interrupted:
             raise Interrupted(
                 f"stopped in trial {trial.number}; run the same command again to go on"
             ) from None
+        except (DivergedError, torch.OutOfMemoryError) as error:
+            # It is over, as the sampler has to see: of a failed one it draws the values again.
+            console.print(f"trial {trial.number} failed: {str(error).splitlines()[0]}")
+            raise optuna.TrialPruned from None
         finally:
             shutil.rmtree(run_folder, ignore_errors=True)  # weights of every trial would fill disks
         return best
@@ -170,6 +181,24 @@ def _study(config: Config, settings: TuneConfig, folder: Path) -> optuna.Study:
     return study
 
 
+def _same_inputs(study: optuna.Study, settings: TuneConfig, inputs: Mapping[str, str]) -> None:
+    """Compare what a trial has read with what the trials before had, of what none may choose.
+
+    Raises:
+        ConfigError: something has changed: their scores cannot be compared.
+    """
+    searched = any(name.startswith(("base.", "distill.")) for name in settings.space)
+    varying = ("base", "base.revision", "weights", "teacher") if searched else ()
+    fixed = {name: value for name, value in inputs.items() if name not in varying}
+    known = study.user_attrs.get("inputs", {})
+    if changed := sorted(name for name in fixed if known.get(name, fixed[name]) != fixed[name]):
+        raise ConfigError(
+            f"the study began with other data than is there now ({', '.join(changed)}); "
+            "put it back, or choose another output"
+        )
+    study.set_user_attr("inputs", {**known, **fixed})
+
+
 def _write_sampler(sampler: BaseSampler, folder: Path) -> None:
     fresh = folder / "sampler.pkl.new"
     fresh.write_bytes(pickle.dumps(sampler))
@@ -180,7 +209,7 @@ def _conclude(study: optuna.Study, config: Config, folder: Path, console: Consol
     """Print the best values, write them as a configuration, and draw the plots."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
-        raise ConfigError("no trial came to an end: give the search more time")
+        raise ConfigError("no trial came to an end: give the search more time or other values")
     pruned = len(study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)))
     best = study.best_trial
     told = f"{len(complete)} whole trials, {pruned} stopped early; dev {config.train.metric} F1"

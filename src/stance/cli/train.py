@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,8 @@ _no_fallback = click.option(
 
 
 def _with_output(overrides: tuple[str, ...], output: str | None) -> tuple[str, ...]:
-    return overrides if output is None else (*overrides, f"output={output}")
+    # Quoted: a folder called 2024 is no number.
+    return overrides if output is None else (*overrides, f"output={json.dumps(output)}")
 
 
 @click.command(cls=ConfigCommand, schema=_train_schema)

@@ -1,4 +1,4 @@
-"""Every shipped configuration runs, each on a tiny encoder of its own architecture."""
+"""Configurations: every shipped one runs, on a tiny encoder of its own architecture; mistakes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from transformers import AlbertConfig, AlbertModel, BertConfig, BertModel  # noq
 
 from stance import ConfigError, Predictor  # noqa: E402
 from training.base import load_base  # noqa: E402
-from training.config import BaseConfig, OptimizerConfig, load_config  # noqa: E402
+from training.config import BaseConfig, Config, OptimizerConfig, load_config  # noqa: E402
 from training.model import NEW, SentenceClassifier, parameter_groups  # noqa: E402
 from training.pretrain import PretrainConfig, pretrain  # noqa: E402
 from training.run import train  # noqa: E402
-from training.schema import load  # noqa: E402
+from training.schema import describe, load  # noqa: E402
 
 SMALL = {"num_attention_heads": 2, "intermediate_size": 96, "max_position_embeddings": 64}
 
@@ -131,3 +131,60 @@ def test_an_albert_can_be_pretrained(tiny_albert, tmp_path):
     base = pretrain(load(ROOT / "configs" / "pretrain.yaml", PretrainConfig, overrides))
     again, _ = load_base(BaseConfig(name=str(base), max_length=48))
     assert again.encoder.config.model_type == "albert"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.learning_rat=1", "did you mean 'train.learning_rate'"),
+        ("epochs=3", "did you mean 'train.epochs'"),
+        ("train.max_length=64", "did you mean 'base.max_length'"),
+        ("heads.certainty.lables=[a, b]", "did you mean 'heads.certainty.labels'"),
+        ("train.seed=99999999999", "less than 2147483648"),
+        ("heads.confidence={labels: [a, b]}", "can be called 'confidence'"),
+        ("trian.epochs=1", "did you mean 'train'"),
+        ("train.epochs=0", "greater than or equal to 1"),
+        ("train.epochs=many", "valid integer"),
+        ("train.epochs", "section.key=value"),
+        ("heads.certainty.merge={sure: alleged}", "merge names labels"),
+        ("base.name=/no/such/folder", "cannot be loaded"),
+        ("base.max_length=500", "is over"),
+        ("data.train=[/no/such/file.jsonl]", "no such data file"),
+    ],
+)
+def test_mistakes_in_a_configuration_are_one_line(stance, tiny_config, override, message):
+    outcome = stance("train", tiny_config, "--set", override)
+    assert outcome.status == 1
+    assert message in outcome.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "a mapping of sections"),
+        ("- a list", "a mapping of sections"),
+        ("base: [unclosed", "not valid YAML"),
+        ("\x00", "not valid YAML"),
+        ("data: {train: [a]}\ndata: {train: [b]}", "'data' stands twice"),
+    ],
+)
+def test_a_file_that_is_no_configuration(stance, tmp_path, content, message):
+    file = tmp_path / "bad.yaml"
+    file.write_text(content)
+    outcome = stance("train", file)
+    assert outcome.status == 1
+    assert outcome.err.startswith("stance: ")
+    assert message in outcome.err
+
+
+def test_a_number_can_name_the_output(stance, tiny_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert stance("train", tiny_config, "--output", "2026").status == 0
+    assert (tmp_path / "2026" / "bundle").is_dir()
+
+
+def test_help_explains_every_key(stance):
+    text = " ".join(stance("train", "--help").out.split())
+    for name, _, _, description in describe(Config):
+        assert name in text
+        assert description.split(",")[0].split()[0] in text

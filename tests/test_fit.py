@@ -117,9 +117,12 @@ def test_one_heads_score_can_choose_the_epoch_and_stop_the_run(stance, tiny_conf
     assert len((tmp_path / "run" / "log.jsonl").read_text().splitlines()) == len(epochs)
 
 
-def test_seeds_are_run_compared_and_the_best_kept(stance, tiny_config, tmp_path):
+def test_seeds_are_run_compared_and_the_best_kept(stance, tiny_config, tmp_path, monkeypatch):
+    scored = []
+    monkeypatch.setattr("training.run.beside", lambda *given: scored.append(given) or ())
     outcome = stance("train", tiny_config, "--seeds", 3)
     assert outcome.status == 0, outcome.err
+    assert len(scored) == 1  # the baselines do not depend on the seed
     run = tmp_path / "run"
     summary = json.loads((run / "seeds.json").read_text())
     assert list(summary["dev_f1"]) == ["13", "14", "15"]
@@ -136,7 +139,7 @@ def test_seeds_are_run_compared_and_the_best_kept(stance, tiny_config, tmp_path)
     assert Bundle.load(run / "seed-15" / "bundle").heads
 
 
-def test_seeds_of_fewer_files_are_run_again(stance, tiny_config, tmp_path):
+def test_seeds_of_fewer_files_are_not_kept(stance, tiny_config, tmp_path):
     folder = tmp_path / "more"
     folder.mkdir()
     rows = tmp_path / "rows.jsonl"

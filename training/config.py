@@ -283,12 +283,9 @@ class TuneConfig(Section):
 
 
 # What a prediction or its graph calls something else.
-RESERVED = {"file", "row", "start", "end", "text", "truncated", "spans", "fine", "abstained"} | {
-    "confidence",
-    "probabilities",
-    "input_ids",
-    "attention_mask",
-}
+_OF_A_SENTENCE = {"file", "row", "start", "end", "text", "truncated"}
+_OF_ITS_ANSWERS = {"spans", "fine", "abstained", "confidence", "probabilities"}
+RESERVED = _OF_A_SENTENCE | _OF_ITS_ANSWERS | {"input_ids", "attention_mask"}
 
 
 class Config(Section):

@@ -83,11 +83,7 @@ def tune(config: Config, allow_fallback: bool = True) -> Path:
         except ConfigError as error:  # each value is possible, but not beside the others
             console.print(f"trial {trial.number} cannot be: {error}")
             raise optuna.TrialPruned from None
-        try:
-            run = prepare(one, allow_fallback)
-        except ConfigError as error:
-            console.print(f"trial {trial.number} cannot be: {error}")
-            raise optuna.TrialPruned from None
+        run = prepare(one, allow_fallback)
         _same_inputs(study, settings, run.inputs)
         best = 0.0
 
